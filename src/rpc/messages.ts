@@ -1,0 +1,65 @@
+// Leases and durations between the domain's form and the API's.
+
+import { create } from "@bufbuild/protobuf";
+import {
+  durationFromMs,
+  durationMs,
+  TimestampSchema,
+  type Duration,
+  type Timestamp,
+} from "@bufbuild/protobuf/wkt";
+import { LeaseSchema, type Lease as LeaseMessage } from "../gen/stormlock/v1/lock_pb.js";
+import type { Lease } from "../lock/lease.js";
+
+export interface LeaseView {
+  /** Whether the reader may know the lease's id. */
+  readonly withId: boolean;
+  /** What is certainly left now, when that is less than when the store answered. */
+  readonly validForMs?: number;
+}
+
+export function leaseToMessage(lease: Lease, view: LeaseView): LeaseMessage {
+  return create(LeaseSchema, {
+    resource: lease.resource,
+    leaseId: view.withId ? lease.leaseId : "",
+    principal: lease.principal,
+    fencingToken: lease.token,
+    createTime: timestampFromUs(lease.createdAtUs),
+    expireTime: timestampFromUs(lease.expiresAtUs),
+    ttl: durationFromMs(lease.ttlMs),
+    validFor: durationFromMs(Math.max(0, Math.floor(view.validForMs ?? lease.remainingMs))),
+    reason: lease.reason,
+    labels: { ...lease.labels },
+  });
+}
+
+export function leaseFromMessage(message: LeaseMessage): Lease {
+  return {
+    resource: message.resource,
+    leaseId: message.leaseId,
+    principal: message.principal,
+    token: message.fencingToken,
+    ttlMs: message.ttl === undefined ? 0 : durationMs(message.ttl),
+    remainingMs: message.validFor === undefined ? 0 : durationMs(message.validFor),
+    createdAtUs: timestampUs(message.createTime),
+    expiresAtUs: timestampUs(message.expireTime),
+    revision: 0n,
+    reason: message.reason,
+    labels: message.labels,
+  };
+}
+
+/** Milliseconds of a duration; undefined stays what it is. */
+export function optionalMs(duration: Duration | undefined): number | undefined {
+  return duration === undefined ? undefined : durationMs(duration);
+}
+
+function timestampFromUs(us: bigint): Timestamp {
+  const seconds = us / 1_000_000n;
+  return create(TimestampSchema, { seconds, nanos: Number(us - seconds * 1_000_000n) * 1000 });
+}
+
+function timestampUs(timestamp: Timestamp | undefined): bigint {
+  if (timestamp === undefined) return 0n;
+  return timestamp.seconds * 1_000_000n + BigInt(Math.floor(timestamp.nanos / 1000));
+}

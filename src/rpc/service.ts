@@ -1,0 +1,116 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  AcquireResponseSchema,
+  CurrentResponseSchema,
+  IsHeldResponseSchema,
+  ListResponseSchema,
+  ReleaseOutcome,
+  ReleaseResponseSchema,
+  RenewResponseSchema,
+  type AcquireRequest,
+  type AcquireResponse,
+  type CurrentRequest,
+  type CurrentResponse,
+  type IsHeldRequest,
+  type IsHeldResponse,
+  type ListRequest,
+  type ListResponse,
+  type ReleaseRequest,
+  type ReleaseResponse,
+  type RenewRequest,
+  type RenewResponse,
+} from "../gen/stormlock/v1/lock_pb.js";
+import { newLeaseId, type Lease } from "../lock/lease.js";
+import { LIMITS } from "../lock/limits.js";
+import { heldError, lostError, type Granted, type LockManager } from "../lock/manager.js";
+import { leaseToMessage, optionalMs } from "./messages.js";
+
+/** What a door knows of a call. */
+export interface CallContext {
+  /** Aborts when the caller has gone, has cancelled, or its deadline has passed. */
+  readonly signal: AbortSignal;
+  /** Who the caller has proven to be; undefined where callers are not authenticated. */
+  readonly identity: string | undefined;
+}
+
+/**
+ * The one implementation of `stormlock.v1.LockService`, whatever door a call came by.
+ * Every method throws LockError for all that stops the caller.
+ */
+export class LockService {
+  readonly #locks: LockManager;
+
+  constructor(locks: LockManager) {
+    this.#locks = locks;
+  }
+
+  async acquire(request: AcquireRequest, context: CallContext): Promise<AcquireResponse> {
+    const outcome = await this.#locks.acquire(
+      {
+        resource: request.resource,
+        leaseId: request.leaseId === "" ? newLeaseId() : request.leaseId,
+        principal: context.identity ?? request.principal,
+        ttlMs: optionalMs(request.ttl),
+        waitMs: optionalMs(request.wait) ?? 0,
+        reason: request.reason,
+        labels: request.labels,
+      },
+      { signal: context.signal },
+    );
+    switch (outcome.kind) {
+      case "granted":
+        return create(AcquireResponseSchema, { lease: this.#answered(outcome) });
+      case "held":
+        throw heldError(request.resource, outcome.holder);
+      case "spent":
+        throw lostError(request.resource);
+    }
+  }
+
+  async renew(request: RenewRequest, _context: CallContext): Promise<RenewResponse> {
+    const outcome = await this.#locks.renew({
+      resource: request.resource,
+      leaseId: request.leaseId,
+      ttlMs: optionalMs(request.ttl),
+    });
+    if (outcome.kind === "lost") throw lostError(request.resource);
+    return create(RenewResponseSchema, { lease: this.#answered(outcome) });
+  }
+
+  async release(request: ReleaseRequest, _context: CallContext): Promise<ReleaseResponse> {
+    const outcome = await this.#locks.release(request);
+    return create(ReleaseResponseSchema, {
+      outcome: outcome === "released" ? ReleaseOutcome.RELEASED : ReleaseOutcome.NOT_HELD,
+    });
+  }
+
+  async current(request: CurrentRequest, context: CallContext): Promise<CurrentResponse> {
+    const lease = await this.#locks.current(request.resource);
+    if (lease === undefined) return create(CurrentResponseSchema);
+    const isOwn = context.identity === undefined || context.identity === lease.principal;
+    return create(CurrentResponseSchema, { lease: leaseToMessage(lease, { withId: isOwn }) });
+  }
+
+  async isHeld(request: IsHeldRequest, _context: CallContext): Promise<IsHeldResponse> {
+    return create(IsHeldResponseSchema, { held: await this.#locks.isHeld(request) });
+  }
+
+  async list(request: ListRequest, _context: CallContext): Promise<ListResponse> {
+    const page = await this.#locks.list({
+      prefix: request.prefix,
+      pageSize: request.pageSize === 0 ? LIMITS.defaultPageSize : request.pageSize,
+      pageToken: request.pageToken,
+    });
+    return create(ListResponseSchema, {
+      leases: page.leases.map((lease: Lease) => leaseToMessage(lease, { withId: false })),
+      nextPageToken: page.nextPageToken,
+    });
+  }
+
+  // What is left of a lease counts from before the store was asked, so the time that the
+  // answer took is taken off.
+  #answered({ lease, askedAtMs }: Granted): ReturnType<typeof leaseToMessage> {
+    const elapsedMs = this.#locks.clock.monotonicMs() - askedAtMs;
+    return leaseToMessage(lease, { withId: true, validForMs: lease.remainingMs - elapsedMs });
+  }
+}
