@@ -15,6 +15,7 @@ export default tseslint.config(
       "@typescript-eslint/no-unnecessary-condition": "error",
       "@typescript-eslint/switch-exhaustiveness-check": "error",
       "@typescript-eslint/explicit-module-boundary-types": "error",
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
       "no-console": "error",
       eqeqeq: "error",
     },
@@ -23,11 +24,19 @@ export default tseslint.config(
     // Only main.ts ends the process; only the system clock reads time or sets timers below rpc.
     files: ["src/lock/**", "src/rpc/**"],
     rules: {
+      "no-restricted-syntax": [
+        "error",
+        ...[
+          "CallExpression[callee.object.name='Date'][callee.property.name='now']",
+          "NewExpression[callee.name='Date'][arguments.length=0]",
+        ].map((selector) => ({ selector, message: "Time comes from outside: use the Clock." })),
+      ],
       "no-restricted-globals": [
         "error",
-        ...["setTimeout", "setInterval", "setImmediate", "Date", "performance", "process"].map(
-          (name) => ({ name, message: "Time and process come from outside: use the Clock." }),
-        ),
+        ...["setTimeout", "setInterval", "setImmediate", "performance", "process"].map((name) => ({
+          name,
+          message: "Time and process come from outside: use the Clock.",
+        })),
       ],
     },
   },

@@ -1,0 +1,296 @@
+// One resource's traffic with its store.
+//
+//   L1. At most one operation is on its way, so that a batch never names a resource twice.
+//   L2. Renewals and releases go before acquires.
+//   L3. Only the head of the queue asks: the store sees one asker, not one per waiter.
+//   L4. Who does not want to wait takes the last place and is answered with the next answer: it
+//       does not pass those who queue.
+//   L5. A caller that goes leaves at once and delays nobody. A grant that arrives for one who
+//       has gone is taken back only if this very ask created the lease and nobody has touched
+//       it since: its id may have been asked for again elsewhere, and be believed there.
+//   L6. A failed ask is "unknown". Who waits is asked for again, with the same id; who does
+//       not, and everybody once the store has failed for ASK_PATIENCE_MS, is told so.
+//   L7. What is not known is asked: hints and clocks only say when.
+
+import type { AcquireAnswer, ReleaseAnswer, ReleaseAsk, RenewAnswer, RenewAsk } from "./backend.js";
+import type { Batcher } from "./batcher.js";
+import type { Clock } from "./clock.js";
+import { LockError } from "./errors.js";
+import type { Lease } from "./lease.js";
+import { WaitQueue, type Place, type Waiter } from "./queue.js";
+
+/** A waiter is told of its place at most this often. */
+const ANNOUNCE_EVERY_MS = 1000;
+
+/** How long a store may go on failing before those who wait are told. */
+const ASK_PATIENCE_MS = 10_000;
+
+// How soon a failed ask is repeated: doubled from the first to the second.
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 2000;
+
+// A holder's lease ends by the store's clock, which is asked no more often than this around its
+// end, and no less often than the other: hints may be lost.
+const SOONEST_ASK_MS = 20;
+const LATEST_ASK_MS = 5000;
+
+/** What a line needs of its store. */
+export interface LineOwner {
+  readonly clock: Clock;
+  readonly batcher: Batcher;
+  /** The line has nobody to wake it but the clock and hints; or has somebody again. */
+  setSleeping(line: ResourceLine, isSleeping: boolean): void;
+  /** Nothing is under way and nobody waits. */
+  forget(line: ResourceLine): void;
+}
+
+export class ResourceLine {
+  readonly resource: string;
+  readonly #owner: LineOwner;
+  readonly #queue = new WaitQueue();
+  readonly #direct: (() => Promise<void>)[] = [];
+  #asked: Place | undefined;
+  #isBusy = false;
+  #holder: Lease | undefined;
+  #stopSleeping: (() => void) | undefined;
+  #failingSinceMs: number | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  #announcedAtMs = -Infinity;
+  #stopAnnouncing: (() => void) | undefined;
+
+  constructor(resource: string, owner: LineOwner) {
+    this.resource = resource;
+    this.#owner = owner;
+  }
+
+  get waiters(): number {
+    return this.#queue.size;
+  }
+
+  /** Queues a caller. A second one with the same lease id takes over the first one's place. */
+  join(waiter: Waiter, isImpatient: boolean): void {
+    const place = this.#queue.find(waiter.ask.leaseId);
+    if (place === undefined) {
+      this.#queue.join(waiter, isImpatient);
+    } else {
+      const superseded = place.waiter;
+      const wasGone = place.isGone;
+      place.waiter = waiter;
+      place.isGone = false;
+      place.isImpatient = isImpatient;
+      place.told = undefined;
+      if (!wasGone) {
+        superseded.fail(
+          new LockError(
+            "cancelled",
+            "another call with the same lease id has taken this one's place",
+          ),
+        );
+      }
+    }
+    if (isImpatient) this.wake();
+    if (this.#stopSleeping !== undefined) this.#announceSoon();
+    this.#pump();
+  }
+
+  /** The caller has gone (L5). */
+  leave(waiter: Waiter): void {
+    const place = this.#queue.find(waiter.ask.leaseId);
+    if (place?.waiter !== waiter) return;
+    if (place === this.#asked) {
+      place.isGone = true;
+      return;
+    }
+    this.#queue.leave(place);
+    this.#announceSoon();
+    this.#pump();
+  }
+
+  /** The caller's time is up: the next answer settles it, and the store is asked for it now. */
+  hurry(waiter: Waiter): void {
+    const place = this.#queue.find(waiter.ask.leaseId);
+    if (place?.waiter !== waiter) return;
+    place.isImpatient = true;
+    this.wake();
+  }
+
+  renew(ask: RenewAsk): Promise<RenewAnswer> {
+    return this.#run(async () => {
+      const answer = await this.#owner.batcher.renew(ask);
+      if (answer.kind === "renewed" && this.#holder !== undefined) {
+        this.#holder = answer.lease;
+        if (this.#stopSleeping !== undefined) this.#sleepUntilFree(answer.lease);
+      }
+      return answer;
+    });
+  }
+
+  release(ask: ReleaseAsk): Promise<ReleaseAnswer> {
+    return this.#run(async () => {
+      const answer = await this.#owner.batcher.release(ask);
+      if (answer.kind !== "not-held") this.wake();
+      return answer;
+    });
+  }
+
+  /** The resource may be free: ask again. */
+  wake(): void {
+    if (this.#stopSleeping === undefined) return;
+    this.#awake();
+    this.#pump();
+  }
+
+  /** Tells everybody who waits that nothing will come of it. */
+  failAll(error: LockError): void {
+    this.#awake();
+    for (const place of this.#queue.takeOut((each) => each !== this.#asked))
+      place.waiter.fail(error);
+    const asked = this.#asked;
+    if (asked !== undefined && !asked.isGone) {
+      asked.isGone = true;
+      asked.waiter.fail(error);
+    }
+    this.#pump();
+  }
+
+  // Runs a renewal or a release in its turn (L1, L2).
+  #run<Answer>(operation: () => Promise<Answer>): Promise<Answer> {
+    return new Promise((resolve) => {
+      this.#direct.push(async () => {
+        resolve(await operation());
+      });
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#isBusy) return;
+    const direct = this.#direct.shift();
+    if (direct !== undefined) {
+      void this.#busy(direct);
+      return;
+    }
+    const { head } = this.#queue;
+    if (head === undefined) {
+      this.#awake();
+      this.#stopAnnouncing?.();
+      this.#stopAnnouncing = undefined;
+      this.#owner.forget(this);
+      return;
+    }
+    if (this.#stopSleeping === undefined) void this.#busy(() => this.#askFor(head));
+  }
+
+  async #busy(operation: () => Promise<void>): Promise<void> {
+    this.#isBusy = true;
+    await operation();
+    this.#isBusy = false;
+    this.#pump();
+  }
+
+  async #askFor(place: Place): Promise<void> {
+    const askedAtMs = this.#owner.clock.monotonicMs();
+    this.#asked = place;
+    const answer = await this.#owner.batcher.acquire(place.waiter.ask);
+    this.#asked = undefined;
+    if (answer.kind === "failed") {
+      this.#onFailure(place, answer.error);
+      return;
+    }
+    this.#failingSinceMs = undefined;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#onAnswer(place, answer, askedAtMs);
+    this.#announceSoon();
+  }
+
+  #onAnswer(
+    place: Place,
+    answer: Exclude<AcquireAnswer, { kind: "failed" }>,
+    askedAtMs: number,
+  ): void {
+    switch (answer.kind) {
+      case "granted": {
+        this.#queue.leave(place);
+        this.#holder = answer.lease;
+        if (place.isGone) {
+          if (answer.created) this.#takeBack(answer.lease);
+        } else {
+          place.waiter.settle({ kind: "granted", lease: answer.lease, askedAtMs });
+        }
+        this.#refuseTheImpatient(answer.lease);
+        if (this.#queue.size > 0) this.#sleepUntilFree(answer.lease);
+        return;
+      }
+      case "held":
+        this.#holder = answer.holder;
+        if (place.isGone) this.#queue.leave(place);
+        this.#refuseTheImpatient(answer.holder);
+        if (this.#queue.size > 0) this.#sleepUntilFree(answer.holder);
+        return;
+      case "spent":
+        this.#queue.leave(place);
+        if (!place.isGone) place.waiter.settle({ kind: "spent" });
+        return;
+    }
+  }
+
+  // L6. An ask that failed may have been granted: the lease then lives out its ttl, or is found
+  // by whoever asks again with its id.
+  #onFailure(place: Place, error: LockError): void {
+    const nowMs = this.#owner.clock.monotonicMs();
+    this.#failingSinceMs ??= nowMs;
+    const isHopeless = nowMs - this.#failingSinceMs >= ASK_PATIENCE_MS;
+    if (place.isGone) this.#queue.leave(place);
+    for (const each of this.#queue.takeOut((other) => isHopeless || other.isImpatient)) {
+      each.waiter.fail(error);
+    }
+    if (this.#queue.size === 0) return;
+    this.#sleep(this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+  }
+
+  #takeBack(lease: Lease): void {
+    void this.release({
+      resource: this.resource,
+      leaseId: lease.leaseId,
+      ifRevision: lease.revision,
+    });
+  }
+
+  #refuseTheImpatient(holder: Lease): void {
+    for (const place of this.#queue.takeOut((each) => each.isImpatient)) {
+      place.waiter.settle({ kind: "held", holder });
+    }
+  }
+
+  #sleepUntilFree(holder: Lease): void {
+    this.#sleep(Math.min(Math.max(holder.remainingMs + 1, SOONEST_ASK_MS), LATEST_ASK_MS));
+  }
+
+  #sleep(ms: number): void {
+    this.#stopSleeping?.();
+    this.#stopSleeping = this.#owner.clock.after(ms, () => {
+      this.wake();
+    });
+    this.#owner.setSleeping(this, true);
+  }
+
+  #awake(): void {
+    if (this.#stopSleeping === undefined) return;
+    this.#stopSleeping();
+    this.#stopSleeping = undefined;
+    this.#owner.setSleeping(this, false);
+  }
+
+  // Soon, and at most once a second for all that has changed until then.
+  #announceSoon(): void {
+    if (this.#stopAnnouncing !== undefined || this.#queue.size === 0) return;
+    const { clock } = this.#owner;
+    const waitMs = Math.max(0, this.#announcedAtMs + ANNOUNCE_EVERY_MS - clock.monotonicMs());
+    this.#stopAnnouncing = clock.after(waitMs, () => {
+      this.#stopAnnouncing = undefined;
+      this.#announcedAtMs = clock.monotonicMs();
+      this.#queue.announce(this.#holder);
+    });
+  }
+}

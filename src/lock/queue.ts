@@ -1,0 +1,91 @@
+import type { AcquireAsk } from "./backend.js";
+import type { LockError } from "./errors.js";
+import type { Lease } from "./lease.js";
+
+/** What became of an attempt to acquire. */
+export type AcquireOutcome =
+  Granted | { readonly kind: "held"; readonly holder: Lease } | { readonly kind: "spent" };
+
+export interface Granted {
+  readonly kind: "granted";
+  readonly lease: Lease;
+  /** The monotonic time before the store was asked: what is left of the lease counts from here. */
+  readonly askedAtMs: number;
+}
+
+/** One caller who stands in a queue. */
+export interface Waiter {
+  readonly ask: AcquireAsk;
+  /** Called once. */
+  settle(outcome: AcquireOutcome): void;
+  /** Called once, instead of `settle`. */
+  fail(error: LockError): void;
+  /** Called when the place or the holder has changed, at most once a second. */
+  onQueued?(position: number, holder: Lease | undefined): void;
+}
+
+/** A place in a queue. It outlives its caller's connection when that asks again in time. */
+export interface Place {
+  waiter: Waiter;
+  /** The caller has gone while the store was being asked on its behalf. */
+  isGone: boolean;
+  /** The next answer about the resource ends the wait, whatever it is. */
+  isImpatient: boolean;
+  /** What onQueued was told last. */
+  told: { readonly position: number; readonly holderToken: bigint | undefined } | undefined;
+}
+
+/** Those who want one resource, first come first served. */
+export class WaitQueue {
+  // By lease id. A Map keeps the order of arrival, and lets anyone leave from the middle.
+  readonly #places = new Map<string, Place>();
+
+  get size(): number {
+    return this.#places.size;
+  }
+
+  get head(): Place | undefined {
+    return this.#places.values().next().value;
+  }
+
+  join(waiter: Waiter, isImpatient: boolean): Place {
+    const place: Place = { waiter, isGone: false, isImpatient, told: undefined };
+    this.#places.set(waiter.ask.leaseId, place);
+    return place;
+  }
+
+  /** Where a caller stands who asks for the second time with the same id. */
+  find(leaseId: string): Place | undefined {
+    return this.#places.get(leaseId);
+  }
+
+  has(place: Place): boolean {
+    return this.#places.get(place.waiter.ask.leaseId) === place;
+  }
+
+  leave(place: Place): void {
+    if (this.has(place)) this.#places.delete(place.waiter.ask.leaseId);
+  }
+
+  /** Takes out, in order, those for whom the test holds. */
+  takeOut(test: (place: Place) => boolean): Place[] {
+    const taken = [...this.#places.values()].filter(test);
+    for (const place of taken) this.leave(place);
+    return taken;
+  }
+
+  /** Tells everyone whose place or holder has changed since they were told. */
+  announce(holder: Lease | undefined): void {
+    let position = 0;
+    for (const place of this.#places.values()) {
+      position += 1;
+      const { told } = place;
+      const holderToken = holder?.token;
+      if (place.isGone || (told?.position === position && told.holderToken === holderToken)) {
+        continue;
+      }
+      place.told = { position, holderToken };
+      place.waiter.onQueued?.(position, holder);
+    }
+  }
+}
