@@ -1,6 +1,8 @@
 // Durations as people write them: `500ms`, `30s`, `1h30m`, and the older tool's
 // `4 seconds`, `1 day`. A bare number is refused: nobody can tell its unit.
 
+// Largest first. Of a shortened word the first fit counts, as the older tool has it: "m" and
+// "mi" are minutes. Only the symbol "ms" comes before that.
 const UNITS = [
   { symbol: "d", word: "days", ms: 86_400_000 },
   { symbol: "h", word: "hours", ms: 3_600_000 },
@@ -10,46 +12,47 @@ const UNITS = [
 ] as const;
 
 /** What parseDuration understands, for messages. */
-export const DURATION_FORM = "a number with a unit, such as 500ms, 30s, 5m, 1h30m or 1d";
+export const DURATION_FORM = "a whole number with a unit, such as 500ms, 30s, 5m, 1h30m or 1d";
 
 // Longer than any ttl or wait can be, and far from where numbers lose their units.
 const LONGEST_MS = 10_000 * 86_400_000;
 
+const WHOLE = /^(?:[0-9]+ *[a-z]+ *)*[0-9]+ *[a-z]+$/u;
+const PART = /([0-9]+) *([a-z]+)/gu;
+
 /**
- * The milliseconds of a duration that somebody wrote.
+ * The milliseconds of a duration that somebody wrote: numbers with units, each unit smaller
+ * than the one before it.
  * @returns undefined when it is none, or longer than 10 000 days
  */
 export function parseDuration(text: string): number | undefined {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)\s*([a-z]+)\s*/giuy)];
-  const read = parts.reduce((length, part) => length + part[0].length, 0);
-  const written = text.replace(/^\s+/u, "");
-  if (parts.length === 0 || read !== written.length || written !== text) return undefined;
-  let total = 0;
-  for (const [, amount, unit] of parts) {
+  if (!WHOLE.test(text)) return undefined;
+  let totalMs = 0;
+  let lastUnitMs = Infinity;
+  for (const [, amount, unit] of text.matchAll(PART)) {
     const unitMs = millisecondsOf(unit ?? "");
-    if (unitMs === undefined) return undefined;
-    total += Number(amount) * unitMs;
+    if (unitMs === undefined || unitMs >= lastUnitMs) return undefined;
+    totalMs += Number(amount) * unitMs;
+    lastUnitMs = unitMs;
   }
-  const rounded = Math.round(total);
-  return rounded <= LONGEST_MS ? rounded : undefined;
+  return totalMs <= LONGEST_MS ? totalMs : undefined;
 }
 
-// A symbol wins; otherwise any prefix of a unit's word means it, as the older tool has it.
-// Days come first in the list, milliseconds last: "m" and "mi" are minutes.
 function millisecondsOf(unit: string): number | undefined {
-  const lower = unit.toLowerCase();
-  const bySymbol = UNITS.find(({ symbol }) => symbol === lower);
-  return (bySymbol ?? UNITS.find(({ word }) => word.startsWith(lower)))?.ms;
+  const bySymbol = UNITS.find(({ symbol }) => symbol === unit);
+  return (bySymbol ?? UNITS.find(({ word }) => word.startsWith(unit)))?.ms;
 }
 
-/** The shortest exact way to write a duration: `1h30m`, `1.5s` as `1s500ms`, `0s`. */
+/** The shortest exact way to write a duration of whole milliseconds: `1h30m`, `1s500ms`, `0s`. */
 export function formatDuration(ms: number): string {
-  let left = Math.round(ms);
+  if (!Number.isFinite(ms)) return `${String(ms)}ms`;
+  let left = Math.round(Math.abs(ms));
   let text = "";
   for (const { symbol, ms: unitMs } of UNITS) {
     const count = Math.floor(left / unitMs);
     if (count > 0) text += `${String(count)}${symbol}`;
     left -= count * unitMs;
   }
-  return text === "" ? "0s" : text;
+  if (text === "") return "0s";
+  return ms < 0 ? `-${text}` : text;
 }

@@ -11,7 +11,8 @@ export type ErrorKind =
   | "lease-lost"
   | "invalid-field"
   | "not-allowed"
-  // unknown
+  // unknown; "unreachable" is certain never to have arrived anywhere
+  | "unreachable"
   | "unavailable"
   | "overloaded"
   | "cancelled"

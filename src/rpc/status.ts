@@ -45,6 +45,7 @@ const WIRE: Record<ErrorKind, Wire> = {
   "lease-lost": { code: Code.NOT_FOUND, reason: "LEASE_LOST" },
   "invalid-field": { code: Code.INVALID_ARGUMENT, reason: "INVALID_FIELD" },
   "not-allowed": { code: Code.PERMISSION_DENIED, reason: "NOT_ALLOWED" },
+  unreachable: { code: Code.UNAVAILABLE, reason: "UNREACHABLE" },
   unavailable: { code: Code.UNAVAILABLE, reason: "UNAVAILABLE" },
   overloaded: { code: Code.UNAVAILABLE, reason: "OVERLOADED" },
   cancelled: { code: Code.CANCELLED, reason: "CANCELLED" },
@@ -104,7 +105,8 @@ export function fromStatus(
       ...(holder === undefined ? {} : { holder: leaseFromMessage(holder) }),
     });
   }
-  return new LockError(kindOfBareCode(code), message, { cause });
+  const kind = isUnsent(code, message) ? "unreachable" : kindOfBareCode(code);
+  return new LockError(kind, message, { cause });
 }
 
 // Bytes from a stranger's trailer: what is not a Status is no detail, and no reason to fail.
@@ -115,6 +117,11 @@ function decodeDetails(encoded: Uint8Array | undefined): readonly Any[] {
   } catch {
     return [];
   }
+}
+
+// What grpc-js says when no connection came about, so that nothing was sent at all.
+function isUnsent(code: number, message: string): boolean {
+  return code === Code.UNAVAILABLE && message.startsWith("No connection established");
 }
 
 function kindOfBareCode(code: number): ErrorKind {
