@@ -34,7 +34,7 @@ const encoder = new TextEncoder();
  */
 export function parseAddress(text: string): Address | { kind: "malformed"; expected: string } {
   if (text.startsWith("unix:")) return parseUnix(text.slice("unix:".length));
-  if (text.startsWith(":")) {
+  if (/^:[0-9]+$/u.test(text)) {
     return malformed(`a host before the colon: 127.0.0.1${text}, or 0.0.0.0${text} for all`);
   }
   if (/^[a-z][a-z0-9+.-]*:\/\//iu.test(text)) return malformed(`no scheme, but ${ADDRESS_FORM}`);

@@ -30,12 +30,15 @@ function byteLength(text: string): number {
 
 // A value in a message: short enough to read, and with nothing that moves a terminal.
 function shown(value: string): string {
-  const cut = value.length > 40 ? `${value.slice(0, 40)}…` : value;
-  return JSON.stringify(cut);
+  const start = [...value.slice(0, 82)];
+  const cut = start.length > 40 ? `${start.slice(0, 40).join("")}…` : value;
+  const escape = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(cut).replace(/[\u007f-\u009f]/gu, escape);
 }
 
 function refuse(field: string, value: string, complaint: string): never {
-  throw new LockError("invalid-field", `${field} ${value} ${complaint}`, { field });
+  const message = [field, value, complaint].filter((part) => part !== "").join(" ");
+  throw new LockError("invalid-field", message, { field });
 }
 
 /** @throws LockError "invalid-field" naming the field, the value and the limit; so do all here. */
@@ -125,10 +128,9 @@ export function checkTtl(
   const asked = ttlMs ?? rule.ttlMs;
   const least = Math.max(rule.minTtlMs, storeMinTtlMs);
   if (!(asked >= least && asked <= rule.maxTtlMs)) {
-    const value = asked > 0 ? formatDuration(asked) : `${String(asked)}ms`;
     refuse(
       "ttl",
-      value,
+      formatDuration(asked),
       `is outside the limits for ${shown(resource)}: ${formatDuration(least)} to ${formatDuration(rule.maxTtlMs)}`,
     );
   }
@@ -136,6 +138,7 @@ export function checkTtl(
 }
 
 export function checkWait(waitMs: number): number {
-  if (!(waitMs >= 0)) refuse("wait", `${String(waitMs)}ms`, "is negative; give 0 or more");
+  if (!(waitMs >= 0))
+    refuse("wait", formatDuration(waitMs), "is not 0 or more; leave it out for no wait");
   return Math.min(waitMs, LIMITS.waitMs);
 }
