@@ -30,7 +30,7 @@ function byteLength(text: string): number {
 
 // A value in a message: short enough to read, and with nothing that moves a terminal.
 function shown(value: string): string {
-  const start = [...value.slice(0, 82)];
+  const start = Array.from(value.slice(0, 82));
   const cut = start.length > 40 ? `${start.slice(0, 40).join("")}…` : value;
   const escape = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return JSON.stringify(cut).replace(/[\u007f-\u009f]/gu, escape);
