@@ -215,7 +215,7 @@ export class ResourceLine {
         if (place.isGone) {
           if (answer.created) this.#takeBack(answer.lease);
         } else {
-          place.waiter.settle({ kind: "granted", lease: answer.lease, askedAtMs });
+          place.waiter.settle({ ...answer, askedAtMs });
         }
         this.#refuseTheImpatient(answer.lease);
         if (this.#queue.size > 0) this.#sleepUntilFree(answer.lease);

@@ -1,4 +1,4 @@
-import type { AcquireAsk, Backend } from "./backend.js";
+import type { AcquireAsk, Backend, RenewAsk } from "./backend.js";
 import type { Clock } from "./clock.js";
 import { LockError } from "./errors.js";
 import type { Lease } from "./lease.js";
@@ -35,8 +35,11 @@ export interface AcquireWish {
 export interface AcquireOptions {
   /** Aborts when the caller has gone. */
   readonly signal: AbortSignal;
-  /** Called when the place in the queue, or the holder, has changed; at most once a second. */
-  readonly onQueued?: (position: number, holder: Lease | undefined) => void;
+  /**
+   * Called when the place in the queue, or the holder, has changed; at most once a second. Tells
+   * the ttl that the lease will have, too.
+   */
+  readonly onQueued?: (position: number, holder: Lease | undefined, ttlMs: number) => void;
 }
 
 /** Which lease of which resource. */
@@ -113,7 +116,7 @@ export class LockManager {
           end();
           reject(error);
         },
-        ...(onQueued === undefined ? {} : { onQueued }),
+        onQueued: (position, holder) => onQueued?.(position, holder, ask.ttlMs),
       };
       const onGone = (): void => {
         line.leave(waiter);
@@ -140,20 +143,38 @@ export class LockManager {
   ): Promise<Granted | { readonly kind: "lost" }> {
     const resource = checkResource(name.resource);
     const leaseId = checkLeaseId(name.leaseId);
-    const { store, rule } = this.#storeOf(resource);
-    const { minTtlMs } = store.backend.traits;
-    const ttlMs =
-      name.ttlMs === undefined ? undefined : checkTtl(name.ttlMs, rule, minTtlMs, resource);
+    if (name.ttlMs !== undefined) {
+      const { store, rule } = this.#storeOf(resource);
+      checkTtl(name.ttlMs, rule, store.backend.traits.minTtlMs, resource);
+    }
+    return this.keep({ resource, leaseId, ttlMs: name.ttlMs });
+  }
+
+  /**
+   * Extends a lease that was checked when it was granted, whatever the policy says by now.
+   * @throws LockError when the store has not answered
+   */
+  async keep(ask: RenewAsk): Promise<Granted | { readonly kind: "lost" }> {
+    const { store } = this.#storeOf(ask.resource);
     const askedAtMs = this.clock.monotonicMs();
-    const answer = await store.line(resource).renew({ resource, leaseId, ttlMs });
+    const answer = await store.line(ask.resource).renew(ask);
     switch (answer.kind) {
       case "renewed":
-        return { kind: "granted", lease: answer.lease, askedAtMs };
+        return { kind: "granted", lease: answer.lease, askedAtMs, created: false };
       case "lost":
         return answer;
       case "failed":
         throw answer.error;
     }
+  }
+
+  /** Ends a lease that was granted to a caller who had gone by then, unless somebody has touched
+   *  it since. Best effort: otherwise it lives out its ttl. */
+  async takeBack({ lease, created }: Granted): Promise<void> {
+    if (!created) return;
+    const { resource, leaseId, revision } = lease;
+    const { store } = this.#storeOf(resource);
+    await store.line(resource).release({ resource, leaseId, ifRevision: revision });
   }
 
   /**

@@ -11,6 +11,8 @@ export interface Granted {
   readonly lease: Lease;
   /** The monotonic time before the store was asked: what is left of the lease counts from here. */
   readonly askedAtMs: number;
+  /** Whether this very ask created the lease, rather than finding or renewing it. */
+  readonly created: boolean;
 }
 
 /** One caller who stands in a queue. */
@@ -21,7 +23,7 @@ export interface Waiter {
   /** Called once, instead of `settle`. */
   fail(error: LockError): void;
   /** Called when the place or the holder has changed, at most once a second. */
-  onQueued?(position: number, holder: Lease | undefined): void;
+  onQueued(position: number, holder: Lease | undefined): void;
 }
 
 /** A place in a queue. It outlives its caller's connection when that asks again in time. */
@@ -85,7 +87,7 @@ export class WaitQueue {
         continue;
       }
       place.told = { position, holderToken };
-      place.waiter.onQueued?.(position, holder);
+      place.waiter.onQueued(position, holder);
     }
   }
 }

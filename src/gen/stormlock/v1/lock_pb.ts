@@ -826,8 +826,8 @@ export type Granted = Message<"stormlock.v1.Granted"> & {
   lease?: Lease | undefined;
 
   /**
-   * The newest heartbeat that the server had received before it asked the store.
-   * The holder counts `valid_for` from before it sent that one.
+   * The newest heartbeat that the server has received. The holder counts
+   * `valid_for` from before it sent that one.
    *
    * @generated from field: uint64 seq = 2;
    */

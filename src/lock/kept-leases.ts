@@ -1,0 +1,215 @@
+// The leases of one Hold stream, and the heartbeats that keep them.
+//
+//   S1. No heartbeat, no renewal: a renewal rests on the newest heartbeat, and asks for no more
+//       life than it would have given when that heartbeat came.
+//   S2. What is left of a lease counts from before the store was asked, on a clock read after
+//       the heartbeat came that a message echoes.
+//   S3. An ack speaks of every lease that was granted on this stream before it.
+//   S4. One slow store, or one short lease, costs the others nothing: it is told of as behind.
+
+import { sleep, type Clock } from "./clock.js";
+import { LockError } from "./errors.js";
+import { heartbeatPeriodMs, type DaemonSays, type LossCause } from "./hold.js";
+import type { Granted, LockManager } from "./manager.js";
+
+/** A lease whose last renewal is younger than this share of its ttl is left alone. */
+const FRESH_SHARE = 1 / 4;
+
+/** A renewal is tried again while the heartbeat it rests on is younger than this share. */
+const RETRY_SHARE = 1 / 3;
+
+/** A lease with less than this share of its ttl left is told of by itself. */
+const BEHIND_SHARE = 1 / 2;
+
+/** An ack waits for the stores for this share of the time between two heartbeats. */
+const ACK_SHARE = 1 / 4;
+
+// How soon a failed renewal is repeated: doubled from the first to the second.
+const FIRST_RETRY_MS = 50;
+const LAST_RETRY_MS = 1000;
+
+export interface Heartbeat {
+  readonly seq: number;
+  /** When it came, on the daemon's clock. */
+  readonly atMs: number;
+}
+
+interface Kept {
+  readonly resource: string;
+  readonly leaseId: string;
+  readonly ttlMs: number;
+  /** When the store was asked for what it has granted last. */
+  askedAtMs: number;
+  /** Until when the lease is certainly the holder's, on the daemon's clock. */
+  validUntilMs: number;
+  /** The renewal that is on its way. */
+  renewal: Promise<void> | undefined;
+}
+
+export class KeptLeases {
+  readonly #locks: LockManager;
+  readonly #clock: Clock;
+  readonly #say: (message: DaemonSays) => void;
+  readonly #onLost: (resource: string, leaseId: string, cause: LossCause) => void;
+  readonly #ended: AbortSignal;
+  readonly #byId = new Map<string, Kept>();
+  readonly #byResource = new Map<string, Kept>();
+  #heartbeat: Heartbeat | undefined;
+
+  constructor(options: {
+    readonly locks: LockManager;
+    readonly say: (message: DaemonSays) => void;
+    /** Called after a lease has been taken out because it is no longer held. */
+    readonly onLost: (resource: string, leaseId: string, cause: LossCause) => void;
+    /** Aborts when the stream is over: nothing is renewed after it. */
+    readonly ended: AbortSignal;
+  }) {
+    this.#locks = options.locks;
+    this.#clock = options.locks.clock;
+    this.#say = options.say;
+    this.#onLost = options.onLost;
+    this.#ended = options.ended;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  get leaseIds(): Iterable<string> {
+    return this.#byId.keys();
+  }
+
+  /** The newest heartbeat; undefined before the first. */
+  get heartbeat(): Heartbeat | undefined {
+    return this.#heartbeat;
+  }
+
+  /** The shortest ttl of all; Infinity when there is none. */
+  get smallestTtlMs(): number {
+    let smallest = Infinity;
+    for (const { ttlMs } of this.#byId.values()) smallest = Math.min(smallest, ttlMs);
+    return smallest;
+  }
+
+  /** The id of the lease that is kept for a resource. */
+  leaseOf(resource: string): string | undefined {
+    return this.#byResource.get(resource)?.leaseId;
+  }
+
+  /** Keeps what was granted, and tells the holder. */
+  add({ lease, askedAtMs }: Granted, heartbeat: Heartbeat): void {
+    const { resource, leaseId, ttlMs } = lease;
+    const validUntilMs = askedAtMs + lease.remainingMs;
+    const kept: Kept = { resource, leaseId, ttlMs, askedAtMs, validUntilMs, renewal: undefined };
+    this.#byId.set(leaseId, kept);
+    this.#byResource.set(resource, kept);
+    const validForMs = Math.max(0, validUntilMs - heartbeat.atMs);
+    this.#say({ kind: "granted", lease, seq: heartbeat.seq, validForMs });
+  }
+
+  /** Keeps a lease no longer. */
+  remove(leaseId: string): boolean {
+    const kept = this.#byId.get(leaseId);
+    if (kept === undefined) return false;
+    this.#byId.delete(leaseId);
+    if (this.#byResource.get(kept.resource) === kept) this.#byResource.delete(kept.resource);
+    return true;
+  }
+
+  /**
+   * Renews what is due, and acknowledges.
+   * @throws LockError "invalid-field" when the heartbeat goes backwards
+   */
+  beat(seq: number): void {
+    const last = this.#heartbeat?.seq ?? 0;
+    if (!(seq > last)) {
+      throw new LockError(
+        "invalid-field",
+        `heartbeat ${String(seq)} came after heartbeat ${String(last)}; a seq must be greater than every one before`,
+        { field: "seq" },
+      );
+    }
+    const heartbeat = { seq, atMs: this.#clock.monotonicMs() };
+    this.#heartbeat = heartbeat;
+    const underWay: Promise<void>[] = [];
+    for (const kept of this.#byId.values()) {
+      const isFresh = heartbeat.atMs - kept.askedAtMs <= FRESH_SHARE * kept.ttlMs;
+      if (kept.renewal === undefined && !isFresh) {
+        kept.renewal = this.#renew(kept).finally(() => {
+          kept.renewal = undefined;
+        });
+      }
+      if (kept.renewal !== undefined) underWay.push(kept.renewal);
+    }
+    if (underWay.length === 0) this.#acknowledge(heartbeat);
+    else void this.#acknowledgeInTime(heartbeat, Promise.all(underWay));
+  }
+
+  // With what is known by then, and once more when the rest is known too.
+  async #acknowledgeInTime(heartbeat: Heartbeat, renewed: Promise<unknown>): Promise<void> {
+    const state = { isRenewed: false };
+    const waitMs = heartbeatPeriodMs(this.smallestTtlMs) * ACK_SHARE;
+    const cancel = this.#clock.after(waitMs, () => {
+      if (!state.isRenewed && !this.#ended.aborted) this.#acknowledge(heartbeat);
+    });
+    await renewed;
+    state.isRenewed = true;
+    cancel();
+    const isLate = this.#clock.monotonicMs() - heartbeat.atMs >= waitMs;
+    const isOutdated = isLate && this.#heartbeat !== heartbeat;
+    if (!isOutdated && !this.#ended.aborted) this.#acknowledge(heartbeat);
+  }
+
+  // S1, S2
+  async #renew(kept: Kept): Promise<void> {
+    const { resource, leaseId, ttlMs } = kept;
+    for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
+      if (this.#byId.get(leaseId) !== kept || this.#ended.aborted) return;
+      try {
+        const ageMs = this.#ageMs();
+        const outcome = await this.#locks.keep({ resource, leaseId, ttlMs, ageMs });
+        if (this.#byId.get(leaseId) !== kept) return;
+        if (outcome.kind === "lost") {
+          this.#lose(kept, "not-held");
+        } else {
+          kept.askedAtMs = outcome.askedAtMs;
+          kept.validUntilMs = Math.max(
+            kept.validUntilMs,
+            outcome.askedAtMs + outcome.lease.remainingMs,
+          );
+        }
+        return;
+      } catch {
+        // The store has not answered: the holder hears of it as a lease that is behind.
+        if (this.#ageMs() + retryMs >= RETRY_SHARE * ttlMs) break;
+        try {
+          await sleep(this.#clock, retryMs, this.#ended);
+        } catch {
+          return;
+        }
+      }
+    }
+    if (kept.validUntilMs <= this.#clock.monotonicMs()) this.#lose(kept, "expired");
+  }
+
+  #ageMs(): number {
+    return this.#clock.monotonicMs() - (this.#heartbeat?.atMs ?? -Infinity);
+  }
+
+  #lose(kept: Kept, cause: LossCause): void {
+    if (this.remove(kept.leaseId)) this.#onLost(kept.resource, kept.leaseId, cause);
+  }
+
+  // S3, S4
+  #acknowledge(heartbeat: Heartbeat): void {
+    const behind: { leaseId: string; validForMs: number }[] = [];
+    let validShare = 1;
+    for (const { leaseId, ttlMs, validUntilMs } of this.#byId.values()) {
+      const validForMs = Math.max(0, validUntilMs - heartbeat.atMs);
+      const share = validForMs / ttlMs;
+      if (share < BEHIND_SHARE) behind.push({ leaseId, validForMs });
+      else validShare = Math.min(validShare, share);
+    }
+    this.#say({ kind: "heartbeat-ack", seq: heartbeat.seq, validShare, behind });
+  }
+}

@@ -1,0 +1,281 @@
+// The daemon's side of one Hold stream. (Its leases and heartbeats: kept-leases.ts.)
+//
+//   S5. The end of a stream releases nothing: its leases live out their ttl, or are resumed.
+//   S6. A grant that comes after the stream's end is taken back, if this stream's own ask created
+//       it and nobody has touched it since.
+//   S7. A lease is kept by the last stream of this daemon that asked for it.
+
+import { sleep, type Clock } from "./clock.js";
+import { asLockError, LockError, type ErrorKind } from "./errors.js";
+import type { DaemonSays, DenialReason, HolderSays } from "./hold.js";
+import { KeptLeases, type Heartbeat } from "./kept-leases.js";
+import type { Lease } from "./lease.js";
+import { checkLeaseId, checkResource } from "./limits.js";
+import { heldError, lostError, type Granted, type LeaseName, type LockManager } from "./manager.js";
+
+/** How long a resume or a release is tried while the store does not answer, and how often. */
+const STUBBORN_MS = 5000;
+const RETRY_MS = 200;
+
+/** More leases and waits than this need another stream. */
+const MOST_PER_SESSION = 10_000;
+
+type HolderAsks = Exclude<HolderSays, { kind: "heartbeat" }>;
+type AcquireMessage = Extract<HolderSays, { kind: "acquire" }>;
+
+interface Wait {
+  readonly leaseId: string;
+  readonly stop: AbortController;
+}
+
+export interface SessionOptions {
+  readonly locks: LockManager;
+  /** Sends to the holder. */
+  readonly say: (message: DaemonSays) => void;
+  /** Who the holder has proven to be; undefined where nobody has to. */
+  readonly identity: string | undefined;
+  /** Which session of this daemon keeps which lease id. */
+  readonly keeping: Map<string, HoldSession>;
+}
+
+export class HoldSession {
+  readonly #locks: LockManager;
+  readonly #clock: Clock;
+  readonly #say: (message: DaemonSays) => void;
+  readonly #identity: string | undefined;
+  readonly #keeping: Map<string, HoldSession>;
+  readonly #waits = new Map<string, Wait>();
+  readonly #ended = new AbortController();
+  readonly #kept: KeptLeases;
+  #busy = 0;
+
+  constructor({ locks, say, identity, keeping }: SessionOptions) {
+    this.#locks = locks;
+    this.#clock = locks.clock;
+    this.#say = say;
+    this.#identity = identity;
+    this.#keeping = keeping;
+    this.#kept = new KeptLeases({
+      locks,
+      say,
+      ended: this.#ended.signal,
+      onLost: (resource, leaseId, cause) => {
+        this.#unlist(leaseId);
+        say({ kind: "lost", resource, leaseId, cause });
+      },
+    });
+  }
+
+  /** How many of the holder's questions are being worked on, waits included. */
+  get busy(): number {
+    return this.#busy;
+  }
+
+  /** How many leases it keeps. */
+  get leases(): number {
+    return this.#kept.size;
+  }
+
+  /** The shortest ttl of all that it keeps; Infinity when it keeps none. */
+  get smallestTtlMs(): number {
+    return this.#kept.smallestTtlMs;
+  }
+
+  /**
+   * Takes one message.
+   * @throws LockError "invalid-field" when the holder breaks the protocol: end the stream with it
+   */
+  hear(message: HolderSays): void {
+    if (message.kind === "heartbeat") {
+      this.#kept.beat(message.seq);
+      return;
+    }
+    const { heartbeat } = this.#kept;
+    if (heartbeat === undefined) {
+      throw new LockError(
+        "invalid-field",
+        `${message.kind} came before the first heartbeat; send a heartbeat first`,
+        { field: "kind" },
+      );
+    }
+    try {
+      checkResource(message.resource);
+      checkLeaseId(message.leaseId);
+      if (message.kind !== "release") this.#checkRoom(message);
+    } catch (thrown) {
+      this.#deny(message, thrown);
+      return;
+    }
+    this.#busy += 1;
+    void this.#answer(message).finally(() => {
+      this.#busy -= 1;
+    });
+  }
+
+  /** The stream is over (S5). */
+  end(): void {
+    this.#ended.abort(new LockError("cancelled", "the Hold stream has ended"));
+    for (const leaseId of this.#kept.leaseIds) this.#unlist(leaseId);
+  }
+
+  async #answer(message: HolderAsks): Promise<void> {
+    try {
+      switch (message.kind) {
+        case "acquire":
+          await this.#acquire(message);
+          return;
+        case "resume":
+          await this.#resume(message);
+          return;
+        case "release":
+          await this.#release(message);
+          return;
+      }
+    } catch (thrown) {
+      if (!this.#ended.signal.aborted) this.#deny(message, thrown);
+    }
+  }
+
+  async #acquire(message: AcquireMessage): Promise<void> {
+    const { resource, leaseId } = message;
+    const wait: Wait = { leaseId, stop: new AbortController() };
+    this.#waits.set(resource, wait);
+    try {
+      const outcome = await this.#locks.acquire(
+        { ...message, principal: this.#identity ?? message.principal },
+        {
+          signal: AbortSignal.any([wait.stop.signal, this.#ended.signal]),
+          onQueued: (position, holder, ttlMs) => {
+            this.#say({ kind: "queued", resource, position, holder, ttlMs });
+          },
+        },
+      );
+      switch (outcome.kind) {
+        case "granted":
+          if (wait.stop.signal.aborted) await this.#locks.takeBack(outcome);
+          else await this.#keep(outcome);
+          return;
+        case "held":
+          throw heldError(resource, outcome.holder);
+        case "spent":
+          throw lostError(resource);
+      }
+    } catch (thrown) {
+      // A release of this wait has an answer of its own.
+      if (!wait.stop.signal.aborted) throw thrown;
+    } finally {
+      if (this.#waits.get(resource) === wait) this.#waits.delete(resource);
+    }
+  }
+
+  async #resume({ resource, leaseId }: LeaseName): Promise<void> {
+    const outcome = await this.#stubbornly(() => {
+      const ageMs = this.#clock.monotonicMs() - this.#newest().atMs;
+      return this.#locks.keep({ resource, leaseId, ttlMs: undefined, ageMs });
+    });
+    if (outcome.kind === "lost") {
+      if (!this.#ended.signal.aborted) {
+        this.#say({ kind: "lost", resource, leaseId, cause: "not-held" });
+      }
+      return;
+    }
+    await this.#keep(outcome);
+  }
+
+  async #release({ resource, leaseId }: LeaseName): Promise<void> {
+    const wait = this.#waits.get(resource);
+    if (wait?.leaseId === leaseId) {
+      this.#waits.delete(resource);
+      wait.stop.abort(new LockError("cancelled", "the wait was released"));
+    }
+    if (this.#kept.remove(leaseId)) this.#unlist(leaseId);
+    const outcome = await this.#stubbornly(() => this.#locks.release({ resource, leaseId }));
+    if (!this.#ended.signal.aborted) this.#say({ kind: "released", resource, leaseId, outcome });
+  }
+
+  // S6, S7
+  async #keep(granted: Granted): Promise<void> {
+    if (this.#ended.signal.aborted) {
+      await this.#locks.takeBack(granted);
+      return;
+    }
+    const { leaseId } = granted.lease;
+    const before = this.#keeping.get(leaseId);
+    if (before !== undefined && before !== this) before.#handOver(granted.lease);
+    this.#keeping.set(leaseId, this);
+    this.#kept.add(granted, this.#newest());
+  }
+
+  #handOver({ resource, leaseId }: Lease): void {
+    if (!this.#kept.remove(leaseId)) return;
+    this.#say({ kind: "lost", resource, leaseId, cause: "resumed-elsewhere" });
+  }
+
+  // Asks again while the store does not answer: what is asked for is safe to repeat.
+  async #stubbornly<T>(ask: () => Promise<T>): Promise<T> {
+    const untilMs = this.#clock.monotonicMs() + STUBBORN_MS;
+    for (;;) {
+      try {
+        return await ask();
+      } catch (thrown) {
+        const error = asLockError(thrown);
+        if (error.isDefinite || this.#clock.monotonicMs() + RETRY_MS >= untilMs) throw error;
+        await sleep(this.#clock, RETRY_MS, this.#ended.signal);
+      }
+    }
+  }
+
+  #newest(): Heartbeat {
+    const { heartbeat } = this.#kept;
+    if (heartbeat === undefined) throw new LockError("internal", "no heartbeat has come yet");
+    return heartbeat;
+  }
+
+  #checkRoom({ kind, resource, leaseId }: HolderAsks): void {
+    const kept = this.#kept.leaseOf(resource);
+    if (this.#waits.has(resource) || (kept !== undefined && kept !== leaseId)) {
+      throw new AlreadyOnStream(resource);
+    }
+    if (kept === undefined && this.#kept.size + this.#waits.size >= MOST_PER_SESSION) {
+      throw new LockError(
+        "overloaded",
+        `${kind} refused: a stream keeps ${String(MOST_PER_SESSION)} leases at the most; open another one`,
+      );
+    }
+  }
+
+  #deny({ resource, leaseId }: LeaseName, thrown: unknown): void {
+    const error = asLockError(thrown);
+    const reason =
+      thrown instanceof AlreadyOnStream ? "already-on-stream" : DENIAL_OF_KIND[error.kind];
+    const { message, holder } = error;
+    this.#say({ kind: "denied", resource, leaseId, reason, message, holder });
+  }
+
+  #unlist(leaseId: string): void {
+    if (this.#keeping.get(leaseId) === this) this.#keeping.delete(leaseId);
+  }
+}
+
+class AlreadyOnStream extends LockError {
+  constructor(resource: string) {
+    super(
+      "invalid-field",
+      `this stream holds or awaits ${resource} already; release it first, or use another stream`,
+      { field: "resource" },
+    );
+  }
+}
+
+const DENIAL_OF_KIND: Record<ErrorKind, DenialReason> = {
+  "lock-held": "lock-held",
+  "lease-lost": "lease-lost",
+  "invalid-field": "invalid-field",
+  "not-allowed": "not-allowed",
+  unreachable: "unavailable",
+  unavailable: "unavailable",
+  overloaded: "unavailable",
+  cancelled: "unavailable",
+  "timed-out": "unavailable",
+  internal: "unavailable",
+};
