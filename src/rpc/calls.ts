@@ -1,0 +1,178 @@
+import type { Clock } from "../lock/clock.js";
+import { LockError } from "../lock/errors.js";
+import { codeName } from "./code.js";
+import type { Log } from "./log.js";
+import type { Metrics } from "./metrics.js";
+import { Code } from "./status.js";
+
+// A call in flight costs about 10 KiB. With this many, somebody is not asking for locks.
+const MOST_IN_FLIGHT = 20_000;
+
+// What callers get wrong, and what happens every day: worth a line, not a warning.
+const ORDINARY: ReadonlySet<number> = new Set([
+  Code.CANCELLED,
+  Code.INVALID_ARGUMENT,
+  Code.DEADLINE_EXCEEDED,
+  Code.NOT_FOUND,
+  Code.ALREADY_EXISTS,
+  Code.PERMISSION_DENIED,
+  Code.UNIMPLEMENTED,
+  Code.UNAUTHENTICATED,
+]);
+
+/** The fields of a request that matter here. */
+interface Named {
+  readonly resource?: unknown;
+  readonly leaseId?: unknown;
+}
+
+export interface CallsOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How many may be in flight, over all doors. */
+  readonly mostInFlight?: number;
+}
+
+/** Every call of every door, from its first byte to its last: counted, timed, told. */
+export class Calls {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly #mostInFlight: number;
+  readonly #inFlight = new Set<Call>();
+  readonly #idle: (() => void)[] = [];
+  #metrics: Metrics | undefined;
+  #isDraining = false;
+
+  constructor({ clock, log, mostInFlight = MOST_IN_FLIGHT }: CallsOptions) {
+    this.clock = clock;
+    this.log = log;
+    this.#mostInFlight = mostInFlight;
+  }
+
+  /** Where the numbers go from now on. */
+  report(metrics: Metrics): void {
+    this.#metrics = metrics;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** A call has begun. Whoever opens one ends it. */
+  open(method: string, peer: string): Call {
+    const call = new Call(this, method, peer);
+    this.#inFlight.add(call);
+    return call;
+  }
+
+  /** Why no further call of the lock service can be taken just now. */
+  refusal(): LockError | undefined {
+    if (this.#isDraining) {
+      return new LockError("unavailable", "this daemon is about to stop; ask another, or again");
+    }
+    if (this.#inFlight.size > this.#mostInFlight) {
+      return new LockError(
+        "overloaded",
+        `${String(this.#mostInFlight)} calls are in flight, which is the limit; ask again later`,
+      );
+    }
+    return undefined;
+  }
+
+  /** From now on every new call is refused. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** Resolves when every call of the lock service has ended, or the time is up. */
+  idle(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.clock.after(withinMs, resolve);
+      this.#idle.push(() => {
+        cancel();
+        resolve();
+      });
+      this.#tellIdle();
+    });
+  }
+
+  /** For Call alone. */
+  close(call: Call, code: number, seconds: number): void {
+    this.#inFlight.delete(call);
+    this.#metrics?.observe(call.method, code, seconds);
+    this.#tellIdle();
+  }
+
+  // Streams of health and reflection live as long as their clients like: nobody waits for them.
+  #tellIdle(): void {
+    if (this.#idle.length === 0) return;
+    for (const call of this.#inFlight) if (call.isOfLocks) return;
+    for (const tell of this.#idle.splice(0)) tell();
+  }
+}
+
+/** One call. */
+export class Call {
+  readonly method: string;
+  readonly #calls: Calls;
+  readonly #peer: string;
+  readonly #begunAtMs: number;
+  #request: Named | undefined;
+  #hasEnded = false;
+
+  constructor(calls: Calls, method: string, peer: string) {
+    this.#calls = calls;
+    this.method = method;
+    this.#peer = peer;
+    this.#begunAtMs = calls.clock.monotonicMs();
+  }
+
+  get isOfLocks(): boolean {
+    return this.method.startsWith("/stormlock.");
+  }
+
+  /** What was asked; kept until the end for the log. */
+  received(request: unknown): void {
+    if (typeof request === "object" && request !== null) this.#request = request;
+  }
+
+  /** The call has ended. Only the first word counts. */
+  end(code: number, message: string): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    const elapsedMs = this.#calls.clock.monotonicMs() - this.#begunAtMs;
+    this.#calls.close(this, code, elapsedMs / 1000);
+    const level = code === Code.OK ? "debug" : ORDINARY.has(code) ? "info" : "warn";
+    const { log } = this.#calls;
+    if (!log.isLevelEnabled(level)) return;
+    log[level](
+      {
+        method: this.method,
+        code: codeName(code),
+        peer: this.#peer,
+        ms: Math.round(elapsedMs * 10) / 10,
+        ...this.#resource(),
+        ...(code === Code.OK ? {} : { error: this.#withoutId(message) }),
+      },
+      code === Code.OK ? "call answered" : "call refused",
+    );
+  }
+
+  #resource(): { resource?: string } {
+    const resource = this.#request?.resource;
+    if (typeof resource !== "string") return {};
+    return { resource: this.#withoutId(resource.slice(0, 200)) };
+  }
+
+  // Messages are made without ids, but some are made by drivers, and some callers mix up
+  // their arguments: the id they sent goes out, wherever it may stand.
+  #withoutId(text: string): string {
+    const leaseId = this.#request?.leaseId;
+    if (typeof leaseId !== "string" || leaseId === "") return text;
+    return text.replaceAll(leaseId, "[lease id]");
+  }
+}

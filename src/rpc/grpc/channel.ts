@@ -1,0 +1,205 @@
+import type {
+  DescMessage,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { create, fromBinary, isMessage } from "@bufbuild/protobuf";
+import {
+  Client,
+  credentials,
+  Metadata,
+  status as Status,
+  type ChannelCredentials,
+  type ChannelOptions,
+  type ClientUnaryCall,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { formatAddress, isLoopback, parseAddress, type Address } from "../../lock/address.js";
+import type { Clock } from "../../lock/clock.js";
+import { LockError } from "../../lock/errors.js";
+import { LIMITS } from "../../lock/limits.js";
+import { fromStatus } from "../status.js";
+import type { CallOptions, Transport } from "../transport.js";
+import { methodPath, serialize, tooLarge } from "./definition.js";
+import { DETAILS } from "./trailer.js";
+
+/** What a client needs to speak TLS, as PEM. */
+export interface ClientTls {
+  /** Who signs the daemon's certificate. Without it the system's authorities count. */
+  readonly ca?: Buffer;
+  /** The own certificate and its key: both or none. */
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+export interface GrpcTransportOptions {
+  /** One daemon: `host:port`, `[::1]:port` or `unix:/path`. */
+  readonly address: string;
+  readonly tls?: ClientTls;
+  readonly clock: Clock;
+}
+
+// A page of the longest names with all their labels.
+const MOST_ANSWER_BYTES = 16 * 1024 * 1024;
+
+// gRPC would double its pause up to two minutes: a daemon that restarts is back within one second.
+const MOST_BACKOFF_MS = 1000;
+
+const PING_EVERY_MS = 20_000;
+const PING_TIMEOUT_MS = 5000;
+
+// grpc-js counts timeouts in 32 bits; a longer one would be over at once.
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
+
+/**
+ * The way to one daemon, over gRPC. It connects with the first call, and again when needed; a
+ * daemon that cannot be reached is "unavailable" at once.
+ * @throws LockError "invalid-field" when the address or the PEM texts are no good
+ */
+export function grpcTransport(options: GrpcTransportOptions): Transport {
+  return new GrpcTransport(options);
+}
+
+class GrpcTransport implements Transport {
+  readonly #where: string;
+  readonly #clock: Clock;
+  readonly #client: Client;
+  readonly #calls = new Set<ClientUnaryCall>();
+
+  constructor({ address: text, tls, clock }: GrpcTransportOptions) {
+    const address = checked(text);
+    this.#where = formatAddress(address);
+    this.#clock = clock;
+    this.#client = new Client(
+      address.kind === "unix" ? `unix:${address.path}` : `dns:///${formatAddress(address)}`,
+      // A unix socket has no TLS on the other side either.
+      tls === undefined || address.kind === "unix" ? credentials.createInsecure() : secure(tls),
+      channelOptions(address),
+    );
+  }
+
+  unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    { signal, timeoutMs }: CallOptions,
+  ): Promise<MessageShape<O>> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted === true) throw this.#cancelled(signal);
+      const message = isMessage(request, method.input) ? request : create(method.input, request);
+      const bytes = serialize(method.input, message);
+      if (bytes.length > LIMITS.messageBytes) throw tooLarge(bytes.length);
+      const onAbort = (): void => {
+        call.cancel();
+      };
+      const call = this.#client.makeUnaryRequest<Buffer, MessageShape<O>>(
+        methodPath(method),
+        (body) => body,
+        (body) => fromBinary(method.output, body),
+        bytes,
+        new Metadata(),
+        this.#deadline(timeoutMs),
+        (error, response) => {
+          this.#calls.delete(call);
+          signal?.removeEventListener("abort", onAbort);
+          if (error !== null) reject(this.#failure(error, signal, timeoutMs));
+          else if (response === undefined) reject(this.#silence());
+          else resolve(response);
+        },
+      );
+      this.#calls.add(call);
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    for (const call of this.#calls) call.cancel();
+    this.#client.close();
+    return Promise.resolve();
+  }
+
+  // The only place that speaks grpc-js's wall-clock deadlines.
+  #deadline(timeoutMs: number | undefined): { deadline?: number } {
+    if (timeoutMs === undefined || timeoutMs > LONGEST_TIMEOUT_MS) return {};
+    return { deadline: this.#clock.wallMs() + timeoutMs };
+  }
+
+  #failure(
+    error: ServiceError,
+    signal: AbortSignal | undefined,
+    timeoutMs: number | undefined,
+  ): LockError {
+    if (signal?.aborted === true) return this.#cancelled(signal);
+    const [encoded] = error.metadata.get(DETAILS);
+    const details = typeof encoded === "string" ? undefined : encoded;
+    return fromStatus(error.code, this.#words(error, details, timeoutMs), details, error);
+  }
+
+  // With details they are the daemon's own words; without, grpc-js's, which nobody else reads.
+  #words(
+    error: ServiceError,
+    details: Uint8Array | undefined,
+    timeoutMs: number | undefined,
+  ): string {
+    if (details !== undefined) return error.details;
+    if (error.code === Status.UNAVAILABLE) {
+      return `${this.#where} cannot be reached: ${error.details}`;
+    }
+    if (error.code === Status.DEADLINE_EXCEEDED && timeoutMs !== undefined) {
+      return `${this.#where} has not answered within ${String(Math.round(timeoutMs))} ms`;
+    }
+    return `${this.#where}: ${error.details}`;
+  }
+
+  #cancelled(signal: AbortSignal): LockError {
+    return new LockError("cancelled", `the call to ${this.#where} was cancelled`, {
+      cause: signal.reason,
+    });
+  }
+
+  #silence(): LockError {
+    return new LockError("unavailable", `${this.#where} has ended the call without an answer`);
+  }
+}
+
+function checked(text: string): Address {
+  const address = parseAddress(text);
+  if (address.kind !== "malformed") return address;
+  throw new LockError(
+    "invalid-field",
+    `server ${JSON.stringify(text)} is no address: expected ${address.expected}`,
+    { field: "server" },
+  );
+}
+
+function secure({ ca, cert, key }: ClientTls): ChannelCredentials {
+  try {
+    return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new LockError(
+      "invalid-field",
+      `tls: CA, certificate and key cannot be used together: ${why}; give PEM files that belong to each other`,
+      { field: "tls", cause },
+    );
+  }
+}
+
+function channelOptions(address: Address): ChannelOptions {
+  return {
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": MOST_BACKOFF_MS,
+    "grpc.dns_min_time_between_resolutions_ms": MOST_BACKOFF_MS,
+    "grpc.keepalive_time_ms": PING_EVERY_MS,
+    "grpc.keepalive_timeout_ms": PING_TIMEOUT_MS,
+    "grpc.max_receive_message_length": MOST_ANSWER_BYTES,
+    // Who retries must keep the lease id: that is the client's affair, not gRPC's.
+    "grpc.enable_retries": 0,
+    // Connections are nobody else's: closing this closes them.
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.enable_channelz": 0,
+    // http_proxy is obeyed even for this very machine, where no proxy can lead.
+    ...(isLoopback(address) ? { "grpc.enable_http_proxy": 0 } : {}),
+  };
+}

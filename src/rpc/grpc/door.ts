@@ -1,0 +1,175 @@
+import type { Socket } from "node:net";
+import type { PeerCertificate, TLSSocket } from "node:tls";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import {
+  Server as GrpcServer,
+  ServerCredentials,
+  type ConnectionInjector,
+  type handleUnaryCall,
+  type ServerUnaryCall,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { HealthImplementation } from "grpc-health-check";
+import { LockService as LockServiceDescriptor } from "../../gen/stormlock/v1/lock_pb.js";
+import { asLockError, LockError } from "../../lock/errors.js";
+import { LIMITS } from "../../lock/limits.js";
+import type { Calls } from "../calls.js";
+import type { CallContext, LockService } from "../service.js";
+import { grpcDefinition, type Received } from "./definition.js";
+import { addReflection } from "./reflection.js";
+import { failedStatus } from "./trailer.js";
+import { CallWatch } from "./watch.js";
+
+// Ten thousand callers may wait on one connection, and others go on with their work there.
+const MOST_STREAMS = 16_384;
+
+// A peer that has vanished is noticed within half a minute. The timeout is long because
+// grpc-js judges by the timer alone: a pause of ours must not look like a death of theirs.
+const PING_EVERY_MS = 20_000;
+const PING_TIMEOUT_MS = 10_000;
+
+export interface GrpcDoorOptions {
+  readonly service: LockService;
+  readonly calls: Calls;
+}
+
+/** The gRPC door: the lock service, health and reflection, on connections that are given to it. */
+export class GrpcDoor implements AsyncDisposable {
+  readonly #server: GrpcServer;
+  readonly #injector: ConnectionInjector;
+  readonly #watch: CallWatch;
+  readonly #calls: Calls;
+  readonly #health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
+  readonly #identities = new WeakMap<PeerCertificate, string>();
+
+  constructor({ service, calls }: GrpcDoorOptions) {
+    this.#calls = calls;
+    this.#watch = new CallWatch(calls);
+    this.#server = new GrpcServer({
+      "grpc.max_receive_message_length": LIMITS.messageBytes,
+      "grpc.max_concurrent_streams": MOST_STREAMS,
+      "grpc.keepalive_time_ms": PING_EVERY_MS,
+      "grpc.keepalive_timeout_ms": PING_TIMEOUT_MS,
+      "grpc.enable_channelz": 0,
+      interceptors: [this.#watch.interceptor],
+    });
+    this.#server.addService(grpcDefinition(LockServiceDescriptor), this.#handlers(service));
+    this.#health.addToServer(this.#server);
+    addReflection(this.#server);
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+  }
+
+  /**
+   * Serves a connection.
+   * @param identity who the other side has proven to be
+   */
+  take(socket: Socket | TLSSocket, identity?: string): void {
+    if (identity !== undefined) this.#remember(socket as TLSSocket, identity);
+    this.#injector.injectConnection(socket);
+  }
+
+  /** What grpc.health.v1 says from now on. */
+  setServing(isServing: boolean): void {
+    const status = isServing ? "SERVING" : "NOT_SERVING";
+    for (const name of ["", SERVICE]) this.#health.setStatus(name, status);
+  }
+
+  /** Tells clients to go elsewhere, and lets what runs finish, for so long. */
+  finish(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#calls.clock.after(withinMs, resolve);
+      this.#server.tryShutdown(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#watch.stop();
+    this.#server.forceShutdown();
+    return Promise.resolve();
+  }
+
+  // grpc-js asks the socket for the certificate in every call, and Node parses it every time.
+  // A connection has one, so it is read once.
+  #remember(socket: TLSSocket, identity: string): void {
+    const certificate = socket.getPeerCertificate();
+    this.#identities.set(certificate, identity);
+    socket.getPeerCertificate = () => certificate as never;
+  }
+
+  #handlers(service: LockService): UntypedServiceImplementation {
+    return Object.fromEntries(
+      LockServiceDescriptor.methods.map((method) => [
+        method.localName,
+        this.#handler(method, methodOf(service, method)),
+      ]),
+    );
+  }
+
+  #handler(method: DescMethod, answer: ServiceMethod): handleUnaryCall<Received, Message> {
+    return (call, callback) => {
+      const { request } = call;
+      if (request instanceof LockError) {
+        callback(failedStatus(request));
+        return;
+      }
+      const context = new GrpcContext(call, this.#identityOf(call));
+      answer(request, context).then(
+        (response) => {
+          context.isAnswered = true;
+          callback(null, response);
+        },
+        (thrown: unknown) => {
+          context.isAnswered = true;
+          if (!(thrown instanceof LockError)) {
+            this.#calls.log.error({ err: thrown, method: method.name }, "a call has failed");
+          }
+          callback(failedStatus(asLockError(thrown)));
+        },
+      );
+    };
+  }
+
+  #identityOf(call: ServerUnaryCall<Received, Message>): string | undefined {
+    const certificate = call.getAuthContext().sslPeerCertificate;
+    return certificate === undefined ? undefined : this.#identities.get(certificate);
+  }
+}
+
+const SERVICE = LockServiceDescriptor.typeName;
+
+type ServiceMethod = (request: Message, context: CallContext) => Promise<Message>;
+
+function methodOf(service: LockService, method: DescMethod): ServiceMethod {
+  const name = method.localName as keyof LockService;
+  // The descriptor and the class come of the same proto; the compiler cannot follow the names.
+  return (service[name] as unknown as ServiceMethod).bind(service);
+}
+
+/** What the service knows of a call. Most calls never ask for the signal: it is made when they do. */
+class GrpcContext implements CallContext {
+  readonly identity: string | undefined;
+  isAnswered = false;
+  readonly #call: ServerUnaryCall<Received, Message>;
+  #controller: AbortController | undefined;
+
+  constructor(call: ServerUnaryCall<Received, Message>, identity: string | undefined) {
+    this.#call = call;
+    this.identity = identity;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      const abort = (): void => {
+        if (!this.isAnswered) controller.abort(new LockError("cancelled", "the caller has gone"));
+      };
+      if (this.#call.cancelled) abort();
+      else this.#call.once("cancelled", abort);
+    }
+    return this.#controller.signal;
+  }
+}

@@ -1,0 +1,28 @@
+import { destination, pino, stdTimeFunctions, type Logger } from "pino";
+
+export type Log = Logger;
+
+export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
+
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Where lines go; what pino calls a destination. */
+export interface LogSink {
+  write(line: string): void;
+}
+
+/**
+ * The daemon's log: one JSON object a line, on stderr unless a sink is given. Written at once,
+ * so that the last line before an end is there. Lease ids and secrets have no place in it.
+ */
+export function openLog(level: LogLevel, sink: LogSink = destination({ fd: 2, sync: true })): Log {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    sink,
+  );
+}

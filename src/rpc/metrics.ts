@@ -1,0 +1,98 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { codeName } from "./code.js";
+import { Code } from "./status.js";
+
+/** What the metrics tell of the locks. */
+export interface LockStats {
+  /** How many callers wait for an answer to an acquire. */
+  readonly waiters: number;
+  /** How many resources something is under way for. */
+  readonly busyResources: number;
+}
+
+// From "the store is in memory" to "somebody waited for a minute".
+const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15, 60];
+
+// What belongs to the process is collected once, however many servers it has: the collectors
+// hold timers and observers that nothing ever stops.
+let ofProcess: Registry | undefined;
+
+function processRegistry(): Registry {
+  if (ofProcess === undefined) {
+    ofProcess = new Registry();
+    collectDefaultMetrics({ register: ofProcess });
+  }
+  return ofProcess;
+}
+
+/** Numbers for Prometheus. Labels are of few values: names of methods and codes, nothing of callers. */
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #calls: Counter<"method" | "code">;
+  readonly #seconds: Histogram<"method">;
+  readonly #granted: Counter;
+  readonly #held: Counter;
+  readonly #lost: Counter;
+
+  constructor(locks: LockStats, callsInFlight: () => number, connections: () => number) {
+    const registers = [this.#registry];
+    this.#calls = new Counter({
+      name: "stormlock_calls_total",
+      help: "Calls that have ended, by method and status code.",
+      labelNames: ["method", "code"],
+      registers,
+    });
+    this.#seconds = new Histogram({
+      name: "stormlock_call_seconds",
+      help: "How long calls took, the time in queues included.",
+      labelNames: ["method"],
+      buckets: BUCKETS_S,
+      registers,
+    });
+    const counter = (name: string, help: string): Counter => new Counter({ name, help, registers });
+    this.#granted = counter("stormlock_leases_granted_total", "Acquires that were granted.");
+    this.#held = counter(
+      "stormlock_leases_held_total",
+      "Acquires refused: somebody else holds it.",
+    );
+    this.#lost = counter("stormlock_leases_lost_total", "Renewals that came too late.");
+    const gauge = (name: string, help: string, read: () => number): Gauge =>
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    gauge("stormlock_waiters", "Callers that wait for an acquire.", () => locks.waiters);
+    gauge(
+      "stormlock_busy_resources",
+      "Resources for which something is under way.",
+      () => locks.busyResources,
+    );
+    gauge("stormlock_calls_in_flight", "Calls that have not ended.", callsInFlight);
+    gauge("stormlock_connections", "Connections that are open.", connections);
+    processRegistry();
+  }
+
+  /** One call has ended. */
+  observe(method: string, code: number, seconds: number): void {
+    this.#calls.inc({ method, code: codeName(code) });
+    this.#seconds.observe({ method }, seconds);
+    if (method.endsWith("/Acquire")) {
+      if (code === Code.OK) this.#granted.inc();
+      if (code === Code.ALREADY_EXISTS) this.#held.inc();
+    }
+    if (method.endsWith("/Renew") && code === Code.NOT_FOUND) this.#lost.inc();
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** Everything, in Prometheus' text form. */
+  text(): Promise<string> {
+    return Registry.merge([this.#registry, processRegistry()]).metrics();
+  }
+}

@@ -1,0 +1,212 @@
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { formatAddress } from "../lock/address.js";
+import type { Clock } from "../lock/clock.js";
+import { Calls } from "./calls.js";
+import { GrpcDoor } from "./grpc/door.js";
+import { listen, type Listener } from "./listener.js";
+import type { Log } from "./log.js";
+import { Metrics, type LockStats } from "./metrics.js";
+import { Peeker } from "./peek.js";
+import { Readiness } from "./readiness.js";
+import type { LockService } from "./service.js";
+import { identityOf, tlsOptions, type ServerTls } from "./tls.js";
+import { WebDoor } from "./web/door.js";
+
+export const DEFAULT_LISTEN = ["127.0.0.1:7420"] as const;
+
+/** How long a drain may take, whatever clients do. */
+export const DRAIN_MS = 10_000;
+
+// Of that, what is kept for saying good-bye to clients.
+const FAREWELL_MS = 1500;
+
+/** What the doors need of the locks beside the service: LockManager has it. */
+export interface ServedLocks extends LockStats {
+  /** Takes no more acquires, and answers all who wait that they must ask elsewhere. */
+  drain(): void;
+}
+
+export interface ServeOptions {
+  readonly service: LockService;
+  readonly locks: ServedLocks;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Whether the stores can be used; rejects with one line that says what is wrong. */
+  readonly check: () => Promise<void>;
+  /**
+   * Where both doors are: `host:port`, `[::1]:port` or `unix:/path`; DEFAULT_LISTEN when not
+   * given. With TLS, TCP addresses are gRPC's alone.
+   */
+  readonly listen?: readonly string[];
+  /** Where the web door is alone. */
+  readonly http?: readonly string[];
+  /** For TCP addresses; unix sockets are protected by their mode, 0660. */
+  readonly tls?: ServerTls;
+  /** Addresses that other machines reach may be listened on without client certificates. */
+  readonly insecure?: boolean;
+}
+
+/** A daemon that is up. */
+export interface Server extends AsyncDisposable {
+  /** Where it listens, with the ports that the system chose: first `listen`, then `http`. */
+  readonly addresses: readonly string[];
+  readonly httpAddresses: readonly string[];
+  /**
+   * Says that it is not ready, refuses new calls, sends waiters elsewhere, lets what runs
+   * finish, and closes: within that time, whatever clients do. Nothing is released.
+   */
+  drain(withinMs?: number): Promise<void>;
+}
+
+/**
+ * Opens the doors.
+ * @throws LockError: "invalid-field" when an address or the TLS files are no good or not safe,
+ *   "unavailable" when an address is in use; one line that names it and says what to do
+ */
+export async function serve(options: ServeOptions): Promise<Server> {
+  const server = new Doors(options);
+  try {
+    await server.open();
+    return server;
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+class Doors implements Server {
+  readonly #options: ServeOptions;
+  readonly #calls: Calls;
+  readonly #grpc: GrpcDoor;
+  readonly #web: WebDoor;
+  readonly #readiness: Readiness;
+  readonly #main: Listener[] = [];
+  readonly #http: Listener[] = [];
+  #drained: Promise<void> | undefined;
+
+  constructor(options: ServeOptions) {
+    this.#options = options;
+    const { service, locks, clock, log, check } = options;
+    this.#calls = new Calls({ clock, log });
+    const metrics = new Metrics(
+      locks,
+      () => this.#calls.inFlight,
+      () => this.#listeners.reduce((sum, { connections }) => sum + connections, 0),
+    );
+    this.#calls.report(metrics);
+    this.#grpc = new GrpcDoor({ service, calls: this.#calls });
+    this.#readiness = new Readiness({
+      clock,
+      check,
+      onChange: (isReady) => {
+        this.#grpc.setServing(isReady);
+        log.info({ ready: isReady }, isReady ? "ready" : "not ready");
+      },
+    });
+    const readiness = this.#readiness;
+    this.#web = new WebDoor({ service, calls: this.#calls, readiness, metrics });
+  }
+
+  get addresses(): readonly string[] {
+    return this.#main.map(({ address }) => formatAddress(address));
+  }
+
+  get httpAddresses(): readonly string[] {
+    return this.#http.map(({ address }) => formatAddress(address));
+  }
+
+  get #listeners(): readonly Listener[] {
+    return [...this.#main, ...this.#http];
+  }
+
+  async open(): Promise<void> {
+    const {
+      listen: main = DEFAULT_LISTEN,
+      http = [],
+      tls,
+      insecure = false,
+      clock,
+    } = this.#options;
+    const mayBePublic = insecure || tls?.clientCa !== undefined;
+    const withTls = (protocol: "h2" | "http/1.1"): ReturnType<typeof tlsOptions> | undefined =>
+      tls === undefined ? undefined : tlsOptions(tls, protocol);
+
+    const peeker = new Peeker(clock);
+    const onMain = (socket: Socket, listener: Listener): void => {
+      if (isTls(socket)) {
+        this.#admit(socket, (identity) => {
+          this.#grpc.take(socket, identity);
+        });
+        return;
+      }
+      peeker.take(socket, {
+        http2: () => {
+          this.#grpc.take(socket);
+        },
+        http1: () => {
+          this.#web.take(socket, { entrance: listener, identity: undefined });
+        },
+      });
+    };
+    const onHttp = (socket: Socket, listener: Listener): void => {
+      this.#admit(socket, (identity) => {
+        this.#web.take(socket, { entrance: listener, identity });
+      });
+    };
+
+    for (const address of main) {
+      const options = { address, mayBePublic, tls: withTls("h2"), onConnection: onMain };
+      this.#main.push(await listen(options));
+    }
+    for (const address of http) {
+      const options = { address, mayBePublic, tls: withTls("http/1.1"), onConnection: onHttp };
+      this.#http.push(await listen(options));
+    }
+  }
+
+  drain(withinMs = DRAIN_MS): Promise<void> {
+    this.#drained ??= this.#drain(withinMs);
+    return this.#drained;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.drain();
+  }
+
+  async #drain(withinMs: number): Promise<void> {
+    const { locks, log } = this.#options;
+    log.info({ callsInFlight: this.#calls.inFlight }, "draining");
+    this.#readiness.drain();
+    this.#calls.drain();
+    locks.drain();
+    const farewellMs = Math.min(FAREWELL_MS, withinMs / 2);
+    await this.#calls.idle(withinMs - farewellMs);
+    for (const listener of this.#listeners) listener.stop();
+    await this.#grpc.finish(farewellMs);
+    await this.#grpc[Symbol.asyncDispose]();
+    await this.#web[Symbol.asyncDispose]();
+    for (const listener of this.#listeners) await listener[Symbol.asyncDispose]();
+    log.info("stopped");
+  }
+
+  // With a client CA nobody passes without a name; a certificate that has none is refused.
+  #admit(socket: Socket | TLSSocket, pass: (identity: string | undefined) => void): void {
+    const { tls, log } = this.#options;
+    if (!isTls(socket) || tls?.clientCa === undefined) {
+      pass(undefined);
+      return;
+    }
+    const identity = socket.authorized ? identityOf(socket.getPeerCertificate()) : undefined;
+    if (identity === undefined) {
+      log.warn({ peer: socket.remoteAddress }, "a client's certificate names nobody: refused");
+      socket.destroy();
+      return;
+    }
+    pass(identity);
+  }
+}
+
+function isTls(socket: Socket | TLSSocket): socket is TLSSocket {
+  return "getPeerCertificate" in socket;
+}
