@@ -1,0 +1,90 @@
+// What a holder may believe about one lease.
+//
+//   K1. Belief ends at t0 + valid·(1−ρ) − δ, where t0 was read before the heartbeat was sent that
+//       the answer echoes: validity never counts from an answer.
+//   K2. Lost is final: a late answer revives nothing, and no answer moves the end back.
+//   K3. The end is looked up on the clock whenever it is asked about: a blocked event loop, a
+//       suspended process and a late timer all find the truth.
+
+import type { Clock } from "./clock.js";
+import { holderDeadlineMs } from "./deadline.js";
+
+/**
+ * `PENDING`: granted, but not yet confirmed by an answer that came in time. `AT_RISK`: still
+ * held, but half a ttl has gone by without a confirmation.
+ */
+export type HoldState = "PENDING" | "HELD" | "AT_RISK" | "LOST" | "RELEASED";
+
+/** No confirmation for this share of the ttl puts a lease at risk. */
+const RISK_SHARE = 1 / 2;
+
+/** When belief ends; as in deadline.ts. */
+export type DeadlineRule = typeof holderDeadlineMs;
+
+export class Belief {
+  readonly #clock: Clock;
+  readonly #ttlMs: number;
+  readonly #deadlineOf: DeadlineRule;
+  #confirmedAtMs = -Infinity;
+  #deadlineMs = -Infinity;
+  #validUntilMs = -Infinity;
+  #end: "LOST" | "RELEASED" | undefined;
+
+  constructor(clock: Clock, ttlMs: number, deadlineOf: DeadlineRule = holderDeadlineMs) {
+    this.#clock = clock;
+    this.#ttlMs = ttlMs;
+    this.#deadlineOf = deadlineOf;
+  }
+
+  /** On the holder's clock: from then on somebody else may hold it. */
+  get deadlineMs(): number {
+    return this.#deadlineMs;
+  }
+
+  /** When half a ttl will have gone by without a confirmation. */
+  get riskAtMs(): number {
+    return this.#confirmedAtMs + RISK_SHARE * this.#ttlMs;
+  }
+
+  /** When the lease ends by itself, unless a renewal that we do not know of succeeded. */
+  get validUntilMs(): number {
+    return this.#validUntilMs;
+  }
+
+  get state(): HoldState {
+    if (this.#end !== undefined) return this.#end;
+    if (this.#deadlineMs === -Infinity) return "PENDING";
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs >= this.#deadlineMs) {
+      this.#end = "LOST"; // K2, K3
+      return "LOST";
+    }
+    return nowMs >= this.riskAtMs ? "AT_RISK" : "HELD";
+  }
+
+  get isHeld(): boolean {
+    const { state } = this;
+    return state === "HELD" || state === "AT_RISK";
+  }
+
+  /**
+   * Takes in an answer.
+   * @param sentAtMs t0 of the heartbeat that it echoes
+   * @returns whether the end has moved
+   */
+  confirm(sentAtMs: number, validForMs: number): boolean {
+    const { state } = this;
+    if (state === "LOST" || state === "RELEASED") return false; // K2
+    const deadlineMs = this.#deadlineOf(sentAtMs, validForMs, this.#ttlMs);
+    this.#validUntilMs = Math.max(this.#validUntilMs, sentAtMs + validForMs);
+    if (deadlineMs <= this.#clock.monotonicMs() || deadlineMs <= this.#deadlineMs) return false;
+    this.#confirmedAtMs = Math.max(this.#confirmedAtMs, sentAtMs);
+    this.#deadlineMs = deadlineMs;
+    return true;
+  }
+
+  /** Ends belief; what has ended stays as it ended. */
+  end(how: "LOST" | "RELEASED"): void {
+    if (this.state !== "LOST") this.#end ??= how;
+  }
+}

@@ -1,0 +1,334 @@
+// The holder's side of Hold streams: any number of leases, one stream at a time, one timer.
+// (What may be believed of a lease: belief.ts.)
+//
+//   K4. An ack speaks of the leases that were granted on its own stream before it, no others.
+//   K5. A broken stream is not a loss: every lease is resumed on the next address, until its
+//       deadline; every wait is asked for again with the same lease id.
+//   K6. Who releases stops believing before the release is sent.
+//   K7. The end of belief alone releases nothing before the lease would have ended anyway.
+//   K8. A stream that leaves a heartbeat unanswered is left for the next address.
+
+import type { Clock } from "./clock.js";
+import type { DeadlineRule } from "./belief.js";
+import { LockError } from "./errors.js";
+import { heartbeatPeriodMs, type DaemonSays, type HolderSays } from "./hold.js";
+import type { Lease } from "./lease.js";
+import { Wish, type HoldOutcome, type HoldWish } from "./wish.js";
+
+/** One open stream to a daemon. */
+export interface HoldLink {
+  say(message: HolderSays): void;
+  /** Ends the stream. Nothing is heard afterwards. */
+  close(): void;
+}
+
+export interface LinkEvents {
+  heard(message: DaemonSays): void;
+  /** The stream has ended, or could not be opened. */
+  closed(error: LockError): void;
+}
+
+/** Opens a stream to one address. Never throws: what goes wrong comes by `closed`, later. */
+export type OpenLink = (events: LinkEvents) => HoldLink;
+
+export interface KeeperOptions {
+  /** One for each address, in the order of preference. */
+  readonly links: readonly OpenLink[];
+  readonly clock: Clock;
+  /** From 0 to 1: spreads the reconnects of many holders. */
+  readonly random: () => number;
+  /** How long to look for a daemon that answers before a wait is given up; 10 s by default. */
+  readonly patienceMs?: number;
+  /** For tests of the rule itself. */
+  readonly deadlineOf?: DeadlineRule;
+}
+
+const DEFAULT_PATIENCE_MS = 10_000;
+// How soon the next address is tried when all have failed: doubled from the first to the second.
+const FIRST_BACKOFF_MS = 50;
+const LAST_BACKOFF_MS = 1000;
+// A heartbeat is answered within a quarter of the period; with a whole period gone, or this much,
+// the daemon is not there, whatever its connection says.
+const LONGEST_SILENCE_MS = 5000;
+const SHORTEST_SILENCE_MS = 250;
+
+interface OpenStream {
+  readonly link: HoldLink;
+  /** When each heartbeat that may still be echoed was sent. */
+  readonly sentAtMs: Map<number, number>;
+  /** The ids of the leases that were granted on this stream (K4). */
+  readonly granted: Set<string>;
+  lastBeatAtMs: number;
+  ackedSeq: number;
+}
+
+export class Keeper implements AsyncDisposable {
+  readonly #links: readonly OpenLink[];
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #patienceMs: number;
+  readonly #deadlineOf: DeadlineRule | undefined;
+  readonly #wishes = new Map<string, Wish>();
+  #stream: OpenStream | undefined;
+  #address = 0;
+  #failures = 0;
+  #connectAtMs = -Infinity;
+  #heardAtMs = -Infinity;
+  #lastError: LockError | undefined;
+  #seq = 0;
+  #alarm: { readonly atMs: number; readonly cancel: () => void } | undefined;
+  #isLookingSoon = false;
+  #mustBeat = false;
+  #isClosed = false;
+
+  constructor(options: KeeperOptions) {
+    this.#links = options.links;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
+    this.#deadlineOf = options.deadlineOf;
+  }
+
+  /**
+   * Takes a lock and keeps it until it is released or lost.
+   * @throws LockError when it cannot be had: `kind` says why
+   */
+  hold(wish: HoldWish): Promise<HoldOutcome> {
+    if (this.#isClosed) return Promise.reject(new LockError("cancelled", "this client is closed"));
+    if (this.#wishes.has(wish.resource)) {
+      return Promise.reject(
+        new LockError(
+          "invalid-field",
+          `${wish.resource} is held or awaited by this client already`,
+          {
+            field: "resource",
+          },
+        ),
+      );
+    }
+    const mine = new Wish(wish, this.#clock, this.#deadlineOf, () => {
+      this.#lookSoon();
+    });
+    this.#wishes.set(wish.resource, mine);
+    this.#lookSoon();
+    return mine.outcome;
+  }
+
+  /** Releases everything, and waits for the answers as long as they can matter. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#wishes.values()].map((wish) => wish.release()));
+    this.#alarm?.cancel();
+    this.#alarm = undefined;
+    this.#stream?.link.close();
+    this.#stream = undefined;
+  }
+
+  // ——— what is due ———
+
+  #lookSoon(): void {
+    if (this.#isLookingSoon) return;
+    this.#isLookingSoon = true;
+    this.#clock.endOfTurn(() => {
+      this.#isLookingSoon = false;
+      this.#look();
+    });
+  }
+
+  #look(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const [resource, wish] of this.#wishes) {
+      wish.look(nowMs);
+      if (wish.phase === "asking") this.#giveUpIfAlone(wish, nowMs);
+      if (wish.phase === "over") {
+        this.#stream?.granted.delete(wish.leaseId);
+        this.#wishes.delete(resource);
+      }
+    }
+    if (this.#wishes.size > 0) {
+      if (this.#stream !== undefined && nowMs >= this.#silentUntilMs()) {
+        this.#leave(new LockError("unavailable", "the daemon has left a heartbeat unanswered")); // K8
+      }
+      if (this.#stream === undefined && nowMs >= this.#connectAtMs) this.#connect();
+      if (this.#stream !== undefined) this.#speak(this.#stream, nowMs);
+    }
+    this.#setAlarm();
+  }
+
+  // Says what has not been said on this stream: a heartbeat first, then what it carries.
+  #speak(stream: OpenStream, nowMs: number): void {
+    const due = [...this.#wishes.values()].filter((wish) => wish.isDue(nowMs));
+    const isPeriodOver = nowMs >= stream.lastBeatAtMs + this.#periodMs();
+    if (due.length > 0 || isPeriodOver || this.#mustBeat) this.#beat(stream);
+    for (const wish of due) stream.link.say(wish.nextMessage(nowMs));
+  }
+
+  #beat(stream: OpenStream): void {
+    this.#mustBeat = false;
+    this.#seq += 1;
+    stream.lastBeatAtMs = this.#clock.monotonicMs();
+    stream.sentAtMs.set(this.#seq, stream.lastBeatAtMs); // K1: before it is sent
+    stream.link.say({ kind: "heartbeat", seq: this.#seq });
+  }
+
+  #connect(): void {
+    const open = this.#links[this.#address % this.#links.length];
+    if (open === undefined) return;
+    const stream: OpenStream = {
+      link: open({
+        heard: (message) => {
+          if (this.#stream === stream) this.#heard(stream, message);
+        },
+        closed: (error) => {
+          if (this.#stream === stream) this.#leave(error);
+        },
+      }),
+      sentAtMs: new Map(),
+      granted: new Set(),
+      lastBeatAtMs: -Infinity,
+      ackedSeq: this.#seq,
+    };
+    this.#stream = stream;
+    for (const wish of this.#wishes.values()) wish.onNewStream();
+  }
+
+  // K5. A round over all addresses comes without a pause; the next one waits.
+  #leave(error: LockError): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    stream?.link.close();
+    this.#lastError = error;
+    this.#address += 1;
+    this.#failures += 1;
+    const rounds = Math.floor(this.#failures / this.#links.length);
+    const pauseMs =
+      rounds === 0 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** (rounds - 1), LAST_BACKOFF_MS);
+    this.#connectAtMs = this.#clock.monotonicMs() + pauseMs * (0.5 + this.#random() / 2);
+    if (error.isDefinite) for (const wish of this.#wishes.values()) wish.refuse(error);
+    this.#lookSoon();
+  }
+
+  #giveUpIfAlone(wish: Wish, nowMs: number): void {
+    if (nowMs < this.#aloneUntilMs(wish)) return;
+    const last = this.#lastError;
+    const why = last === undefined ? "no daemon has answered" : last.message;
+    wish.refuse(
+      new LockError(last?.kind === "unreachable" ? "unreachable" : "unavailable", why, {
+        cause: last,
+      }),
+    );
+  }
+
+  #aloneUntilMs(wish: Wish): number {
+    return (
+      Math.max(wish.askedSinceMs, this.#heardAtMs) + Math.max(this.#patienceMs, this.#silenceMs())
+    );
+  }
+
+  // ——— what is heard ———
+
+  #heard(stream: OpenStream, message: DaemonSays): void {
+    this.#heardAtMs = this.#clock.monotonicMs();
+    this.#failures = 0;
+    switch (message.kind) {
+      case "heartbeat-ack":
+        this.#onAck(stream, message);
+        break;
+      case "granted":
+        this.#onGranted(stream, message);
+        break;
+      case "draining":
+        this.#leave(new LockError("unavailable", "the daemon is about to stop"));
+        break;
+      case "queued":
+        this.#wishes
+          .get(message.resource)
+          ?.onQueued(message.position, message.holder, message.ttlMs);
+        break;
+      case "denied":
+      case "lost":
+      case "released":
+        if (message.kind !== "denied") stream.granted.delete(message.leaseId);
+        this.#wishOf(message)?.hear(message);
+        break;
+    }
+    this.#lookSoon();
+  }
+
+  #onAck(stream: OpenStream, ack: Extract<DaemonSays, { kind: "heartbeat-ack" }>): void {
+    const sentAtMs = stream.sentAtMs.get(ack.seq);
+    if (sentAtMs === undefined) return;
+    stream.ackedSeq = ack.seq;
+    for (const seq of stream.sentAtMs.keys()) if (seq < ack.seq) stream.sentAtMs.delete(seq);
+    const behind = new Map(ack.behind.map(({ leaseId, validForMs }) => [leaseId, validForMs]));
+    for (const wish of this.#wishes.values()) {
+      if (!stream.granted.has(wish.leaseId)) continue; // K4
+      wish.confirm(sentAtMs, behind.get(wish.leaseId) ?? ack.validShare * wish.ttlMs);
+    }
+  }
+
+  #onGranted(
+    stream: OpenStream,
+    { lease, seq, validForMs }: Extract<DaemonSays, { kind: "granted" }>,
+  ): void {
+    const wish = this.#wishOf(lease);
+    if (wish === undefined) {
+      // Nobody wants it any more, and nobody has believed in it.
+      stream.link.say({ kind: "release", resource: lease.resource, leaseId: lease.leaseId });
+      return;
+    }
+    stream.granted.add(lease.leaseId);
+    const sentAtMs = stream.sentAtMs.get(seq) ?? -Infinity;
+    wish.onGranted(lease, sentAtMs, validForMs);
+    this.#mustBeat = true;
+  }
+
+  #wishOf({ resource, leaseId }: Pick<Lease, "resource" | "leaseId">): Wish | undefined {
+    const wish = this.#wishes.get(resource);
+    return wish?.leaseId === leaseId ? wish : undefined;
+  }
+
+  // ——— when to look again ———
+
+  #periodMs(): number {
+    let smallestTtlMs = Infinity;
+    for (const { ttlMs } of this.#wishes.values()) smallestTtlMs = Math.min(smallestTtlMs, ttlMs);
+    return heartbeatPeriodMs(smallestTtlMs);
+  }
+
+  #silenceMs(): number {
+    return Math.min(Math.max(this.#periodMs(), SHORTEST_SILENCE_MS), LONGEST_SILENCE_MS);
+  }
+
+  // Until when the oldest unanswered heartbeat may stay so.
+  #silentUntilMs(): number {
+    for (const [seq, sentAtMs] of this.#stream?.sentAtMs ?? []) {
+      if (seq > (this.#stream?.ackedSeq ?? 0)) return sentAtMs + this.#silenceMs();
+    }
+    return Infinity;
+  }
+
+  // One alarm for everything, set again after every look: no timer for each lease.
+  #setAlarm(): void {
+    let atMs = Infinity;
+    if (this.#wishes.size > 0) {
+      const stream = this.#stream;
+      atMs =
+        stream === undefined
+          ? this.#connectAtMs
+          : Math.min(this.#silentUntilMs(), stream.lastBeatAtMs + this.#periodMs());
+      for (const wish of this.#wishes.values()) {
+        atMs = Math.min(atMs, wish.lookAtMs);
+        if (wish.phase === "asking") atMs = Math.min(atMs, this.#aloneUntilMs(wish));
+      }
+    }
+    if (this.#alarm?.atMs === atMs) return;
+    this.#alarm?.cancel();
+    const delayMs = Math.max(0, atMs - this.#clock.monotonicMs());
+    const cancel = this.#clock.after(delayMs, () => {
+      this.#alarm = undefined;
+      this.#look();
+    });
+    this.#alarm = { atMs, cancel };
+  }
+}

@@ -1,0 +1,371 @@
+import { Belief, type DeadlineRule, type HoldState } from "./belief.js";
+import type { Clock } from "./clock.js";
+import { deferred } from "./deferred.js";
+import { LockError } from "./errors.js";
+import type { DaemonSays, DenialReason, HolderSays } from "./hold.js";
+import { newLeaseId, type Lease } from "./lease.js";
+
+/** What somebody wants to hold. */
+export interface HoldWish {
+  readonly resource: string;
+  readonly principal: string;
+  /** Undefined means the server's default. */
+  readonly ttlMs: number | undefined;
+  /** Infinity means without limit. */
+  readonly waitMs: number;
+  readonly reason: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Gives the wait up. Once the lock is held it means nothing. */
+  readonly signal?: AbortSignal;
+  /** Called when the place in the queue, or the holder, has changed. */
+  readonly onQueued?: (position: number, holder: Lease | undefined) => void;
+}
+
+export type HoldOutcome =
+  | { readonly kind: "held"; readonly hold: Hold }
+  /** Somebody else holds it, and there was no time to wait, or no more. */
+  | { readonly kind: "denied"; readonly holder: Lease | undefined; readonly message: string };
+
+/** A lock that is being kept. Disposing of it releases it. */
+export interface Hold extends AsyncDisposable {
+  readonly resource: string;
+  readonly leaseId: string;
+  /** The fencing token. */
+  readonly token: bigint;
+  readonly lease: Lease;
+  readonly state: HoldState;
+  /** Whether it is held now, by the clock and not by a timer. */
+  readonly isHeld: boolean;
+  /** On the clock of this process: until then nobody else holds the lock. Moves on as it is kept. */
+  readonly deadlineMs: number;
+  /** Aborts, with a LockError "lease-lost", when the lock is lost; never when it is released. */
+  readonly signal: AbortSignal;
+  /** Calls back whenever the state or the deadline has changed; returns what ends that. */
+  watch(changed: () => void): () => void;
+  /** Ends belief at once, and the lease as soon as a daemon answers. */
+  release(): Promise<"released" | "not-held" | "unknown">;
+}
+
+/** What a ttl is taken for until the daemon has told it: the daemons' own default. */
+const ASSUMED_TTL_MS = 60_000;
+
+// How soon something is said again that the daemon could not answer.
+const RETRY_MS = 250;
+
+// How long a release, or the refusal of a wait that is over, may stay unanswered: long enough for
+// a daemon to be restarted.
+const FAREWELL_MS = 5000;
+
+type Phase =
+  /** Not held yet. */
+  | "asking"
+  /** Granted, and believed or about to be. */
+  | "holding"
+  /** Not believed in any more; the daemon is to end it. */
+  | "releasing"
+  | "over";
+
+/** One wanted lock, from its first ask to its end. The Keeper speaks and listens for it. */
+export class Wish implements Hold {
+  readonly #wish: HoldWish;
+  readonly #clock: Clock;
+  readonly #deadlineOf: DeadlineRule | undefined;
+  readonly #changedInside: () => void;
+  readonly #lost = new AbortController();
+  readonly #watchers = new Set<() => void>();
+  readonly #outcome = deferred<HoldOutcome>();
+  readonly #released = deferred<"released" | "not-held" | "unknown">();
+  readonly #waitUntilMs: number;
+  #askedSinceMs: number;
+  #leaseId = newLeaseId();
+  #timesAsked = 0;
+  #phase: Phase = "asking";
+  #isSaid = false;
+  #retryAtMs = -Infinity;
+  #releaseAtMs = -Infinity;
+  #ttlMs: number;
+  #lease: Lease | undefined;
+  #belief: Belief;
+  #toldState: HoldState = "PENDING";
+
+  constructor(
+    wish: HoldWish,
+    clock: Clock,
+    deadlineOf: DeadlineRule | undefined,
+    changed: () => void,
+  ) {
+    this.#wish = wish;
+    this.#clock = clock;
+    this.#deadlineOf = deadlineOf;
+    this.#changedInside = changed;
+    this.#askedSinceMs = clock.monotonicMs();
+    this.#waitUntilMs = this.#askedSinceMs + wish.waitMs;
+    this.#ttlMs = wish.ttlMs ?? ASSUMED_TTL_MS;
+    this.#belief = new Belief(clock, this.#ttlMs, deadlineOf);
+    if (wish.signal?.aborted === true) this.#abandon();
+    else wish.signal?.addEventListener("abort", this.#abandon, { once: true });
+  }
+
+  // ——— for the holder ———
+
+  get outcome(): Promise<HoldOutcome> {
+    return this.#outcome.promise;
+  }
+  get resource(): string {
+    return this.#wish.resource;
+  }
+  get leaseId(): string {
+    return this.#leaseId;
+  }
+  get lease(): Lease {
+    if (this.#lease === undefined) throw new LockError("internal", "not granted yet");
+    return this.#lease;
+  }
+  get token(): bigint {
+    return this.lease.token;
+  }
+  get state(): HoldState {
+    return this.#belief.state;
+  }
+  get isHeld(): boolean {
+    return this.#belief.isHeld;
+  }
+  get deadlineMs(): number {
+    return this.#belief.deadlineMs;
+  }
+  get signal(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  watch(changed: () => void): () => void {
+    this.#watchers.add(changed);
+    return () => {
+      this.#watchers.delete(changed);
+    };
+  }
+
+  release(): Promise<"released" | "not-held" | "unknown"> {
+    this.#belief.end("RELEASED"); // K6: before it is sent
+    if (this.#phase === "asking") this.#abandon();
+    else if (this.#phase !== "over") this.#toRelease(this.#clock.monotonicMs());
+    this.#tell();
+    return this.#released.promise;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  // ——— for the keeper ———
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+  get ttlMs(): number {
+    return this.#ttlMs;
+  }
+  get askedSinceMs(): number {
+    return this.#askedSinceMs;
+  }
+
+  /** When `look` has something to do next. */
+  get lookAtMs(): number {
+    switch (this.#phase) {
+      case "asking":
+        return Math.min(this.#isSaid ? Infinity : this.#retryAtMs, this.#giveUpAtMs());
+      case "holding": {
+        const { state } = this.#belief;
+        if (state === "PENDING") return this.#isSaid ? Infinity : this.#retryAtMs;
+        const changeAtMs = state === "HELD" ? this.#belief.riskAtMs : this.#belief.deadlineMs;
+        return Math.min(
+          changeAtMs,
+          this.#belief.deadlineMs,
+          this.#isSaid ? Infinity : this.#retryAtMs,
+        );
+      }
+      case "releasing":
+        return Math.min(
+          this.#isSaid ? Infinity : Math.max(this.#retryAtMs, this.#releaseAtMs),
+          this.#farewellEndsMs(),
+        );
+      case "over":
+        return Infinity;
+    }
+  }
+
+  /** Does what time has brought. */
+  look(nowMs: number): void {
+    if (this.#phase === "asking" && nowMs >= this.#giveUpAtMs()) {
+      this.#outcome.resolve({
+        kind: "denied",
+        holder: undefined,
+        message: `the wait for ${this.resource} is over`,
+      });
+      this.#abandon();
+    }
+    if (this.#phase === "holding" && this.#belief.state === "LOST") {
+      this.#lose(`the lease of ${this.resource} could not be renewed in time`);
+    }
+    if (this.#phase === "releasing" && nowMs >= this.#farewellEndsMs()) this.#over("unknown");
+    this.#tell();
+  }
+
+  /** Whether there is something to say now. */
+  isDue(nowMs: number): boolean {
+    if (this.#isSaid || nowMs < this.#retryAtMs) return false;
+    return this.#phase !== "releasing" || nowMs >= this.#releaseAtMs;
+  }
+
+  nextMessage(nowMs: number): HolderSays {
+    this.#isSaid = true;
+    const { resource, leaseId } = this;
+    switch (this.#phase) {
+      case "asking": {
+        this.#timesAsked += 1;
+        const { principal, ttlMs, reason, labels } = this.#wish;
+        const waitMs = Math.max(0, this.#waitUntilMs - nowMs);
+        return { kind: "acquire", resource, leaseId, principal, ttlMs, waitMs, reason, labels };
+      }
+      case "holding":
+        return { kind: "resume", resource, leaseId };
+      case "releasing":
+      case "over":
+        return { kind: "release", resource, leaseId };
+    }
+  }
+
+  /** All that was said is forgotten with the stream it was said on. */
+  onNewStream(): void {
+    this.#isSaid = false;
+    this.#retryAtMs = -Infinity;
+  }
+
+  onQueued(position: number, holder: Lease | undefined, ttlMs: number): void {
+    if (this.#phase !== "asking") return;
+    this.#ttlMs = ttlMs;
+    this.#wish.onQueued?.(position, holder);
+  }
+
+  onGranted(lease: Lease, sentAtMs: number, validForMs: number): void {
+    if (this.#phase === "asking") {
+      this.#phase = "holding";
+      this.#lease = lease;
+      this.#ttlMs = lease.ttlMs;
+      this.#belief = new Belief(this.#clock, lease.ttlMs, this.#deadlineOf);
+    }
+    if (this.#phase === "holding") this.confirm(sentAtMs, validForMs);
+  }
+
+  confirm(sentAtMs: number, validForMs: number): void {
+    if (this.#phase !== "holding" || !this.#belief.confirm(sentAtMs, validForMs)) return;
+    this.#outcome.resolve({ kind: "held", hold: this });
+    this.#wish.signal?.removeEventListener("abort", this.#abandon);
+    this.#tell(true);
+  }
+
+  hear(message: Extract<DaemonSays, { kind: "denied" | "lost" | "released" }>): void {
+    switch (message.kind) {
+      case "denied":
+        this.#onDenied(message.reason, message.message, message.holder);
+        return;
+      case "lost":
+        if (this.#phase === "releasing") this.#over("not-held");
+        else
+          this.#gone(
+            `the daemon says that the lease of ${this.resource} is lost (${message.cause})`,
+          );
+        return;
+      case "released":
+        if (this.#phase === "releasing") this.#over(message.outcome);
+        return;
+    }
+  }
+
+  /** No daemon will have it: the wait is over. What is held already stays so until its deadline. */
+  refuse(error: LockError): void {
+    if (this.#phase !== "asking") return;
+    this.#outcome.reject(error);
+    this.#abandon();
+  }
+
+  // ——— inside ———
+
+  #onDenied(reason: DenialReason, message: string, holder: Lease | undefined): void {
+    if (reason === "unavailable" || this.#phase === "releasing" || this.#phase === "holding") {
+      this.#isSaid = false;
+      this.#retryAtMs = this.#clock.monotonicMs() + RETRY_MS;
+      return;
+    }
+    if (reason === "lock-held") {
+      this.#outcome.resolve({ kind: "denied", holder, message });
+      this.#over("not-held");
+    } else if (reason === "lease-lost") {
+      this.#gone(message);
+    } else {
+      const kind = reason === "not-allowed" ? "not-allowed" : "invalid-field";
+      this.#outcome.reject(new LockError(kind, message));
+      this.#over("not-held");
+    }
+  }
+
+  // The lease has ended at the daemon. Nobody has believed in one that was only pending, or that
+  // was granted to an ask whose answer was lost: a new id is as good.
+  #gone(why: string): void {
+    if (this.#belief.state === "PENDING" && this.#timesAsked > 0) {
+      this.#phase = "asking";
+      this.#leaseId = newLeaseId();
+      this.#isSaid = false;
+      this.#retryAtMs = this.#clock.monotonicMs() + (this.#timesAsked > 1 ? RETRY_MS : 0);
+      return;
+    }
+    this.#belief.end("LOST");
+    this.#lose(why);
+    this.#over("not-held");
+  }
+
+  // K7. By then the store may have given it to somebody else; until then it does not have to.
+  #lose(why: string): void {
+    this.#tell();
+    this.#lost.abort(new LockError("lease-lost", why));
+    this.#toRelease(this.#belief.validUntilMs);
+  }
+
+  readonly #abandon = (): void => {
+    if (this.#phase !== "asking" && this.#belief.state !== "PENDING") return;
+    if (this.#phase === "over" || this.#phase === "releasing") return;
+    this.#outcome.reject(new LockError("cancelled", `the wait for ${this.resource} was given up`));
+    if (this.#timesAsked === 0) this.#over("not-held");
+    else this.#toRelease(this.#clock.monotonicMs());
+  };
+
+  #toRelease(atMs: number): void {
+    this.#phase = "releasing";
+    this.#releaseAtMs = atMs;
+    this.#isSaid = false;
+    this.#retryAtMs = -Infinity;
+    this.#changedInside();
+  }
+
+  #over(outcome: "released" | "not-held" | "unknown"): void {
+    this.#phase = "over";
+    this.#wish.signal?.removeEventListener("abort", this.#abandon);
+    this.#released.resolve(outcome);
+    this.#changedInside();
+  }
+
+  // The daemon refuses a wait that is over by itself; this is for when it does not answer.
+  #giveUpAtMs(): number {
+    return this.#waitUntilMs + FAREWELL_MS;
+  }
+
+  #farewellEndsMs(): number {
+    return this.#releaseAtMs + FAREWELL_MS;
+  }
+
+  #tell(hasMoved = false): void {
+    const { state } = this.#belief;
+    if (!hasMoved && state === this.#toldState) return;
+    this.#toldState = state;
+    for (const changed of this.#watchers) changed();
+  }
+}
