@@ -1,0 +1,155 @@
+// Stormlock's embedded store: an SQLite file for the processes of one host.
+
+import { resolve } from "node:path";
+import type {
+  AcquireAnswer,
+  AcquireAsk,
+  Backend,
+  BackendTraits,
+  ListAsk,
+  ReleaseAnswer,
+  ReleaseAsk,
+  RenewAnswer,
+  RenewAsk,
+} from "../../lock/backend.js";
+import type { Clock } from "../../lock/clock.js";
+import type { Lease } from "../../lock/lease.js";
+import { NO_REVISION, type AnswerValues, type LeaseValues } from "./messages.js";
+import { refuseNetworkFileSystem, type StatFs } from "./network-file-system.js";
+import { StoreThread } from "./thread.js";
+
+/** What a configuration says of an embedded store. */
+export interface SqliteSettings {
+  /** The store's file, an absolute path. It and its directory are made when missing. */
+  readonly path: string;
+}
+
+/** What tests replace; everybody else leaves it out. */
+export interface SqliteHooks {
+  /** How long to try for the file's lock while another process has it. */
+  readonly busyMs?: number;
+  /** The name of another boot than this one. */
+  readonly bootId?: string;
+  /** How many µs this host's clocks are ahead of the real ones; in shared memory. */
+  readonly aheadUs?: BigInt64Array;
+  readonly statFs?: StatFs;
+}
+
+const BUSY_MS = 2000;
+
+/**
+ * Opens an embedded store, making the file when it is missing.
+ * @throws LockError "unavailable" with one line that says what is wrong with it and what to do
+ */
+export async function openSqlite(
+  settings: SqliteSettings,
+  { clock }: { readonly clock: Clock },
+  { busyMs = BUSY_MS, bootId, aheadUs, statFs }: SqliteHooks = {},
+): Promise<Backend> {
+  const path = resolve(settings.path);
+  await refuseNetworkFileSystem(path, statFs === undefined ? {} : { statFs });
+  const listeners = new Set<(resource: string | undefined) => void>();
+  const thread = new StoreThread({ path, busyMs, bootId, aheadUs }, clock, () => {
+    for (const mayBeFree of listeners) mayBeFree(undefined);
+  });
+  await thread.open();
+  return new SqliteBackend(path, thread, listeners);
+}
+
+class SqliteBackend implements Backend {
+  readonly traits: BackendTraits;
+  readonly #thread: StoreThread;
+  readonly #listeners: Set<(resource: string | undefined) => void>;
+
+  constructor(
+    path: string,
+    thread: StoreThread,
+    listeners: Set<(resource: string | undefined) => void>,
+  ) {
+    this.traits = { type: "sqlite", place: path, minTtlMs: 100, takeoverSlackMs: 0 };
+    this.#thread = thread;
+    this.#listeners = listeners;
+  }
+
+  async acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
+    const values = asks.map(
+      ({ resource, leaseId, principal, ttlMs, reason, labels }) =>
+        [resource, leaseId, principal, Math.ceil(ttlMs), reason, JSON.stringify(labels)] as const,
+    );
+    const answers = await this.#thread.ask(["acquire", values]);
+    return answers.map((answer, index) => acquireAnswer(answer, asks[index]?.resource ?? ""));
+  }
+
+  async renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
+    const values = asks.map(
+      ({ resource, leaseId, ttlMs }) =>
+        [resource, leaseId, ttlMs === undefined ? undefined : Math.ceil(ttlMs)] as const,
+    );
+    const answers = await this.#thread.ask(["renew", values]);
+    return answers.map((answer, index) =>
+      answer[0] === "renewed"
+        ? { kind: "renewed", lease: toLease(asks[index]?.resource ?? "", answer[1]) }
+        : { kind: "lost" },
+    );
+  }
+
+  async release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
+    const values = asks.map(
+      ({ resource, leaseId, ifRevision }) =>
+        [resource, leaseId, ifRevision === undefined ? NO_REVISION : Number(ifRevision)] as const,
+    );
+    const answers = await this.#thread.ask(["release", values]);
+    return answers.map(([kind]) => ({ kind: kind === "released" ? "released" : "not-held" }));
+  }
+
+  async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+    const leases = await this.#thread.ask(["current", resources]);
+    return leases.map((lease, index) => lease && toLease(resources[index] ?? "", lease));
+  }
+
+  async list({ prefix, after, limit }: ListAsk): Promise<readonly Lease[]> {
+    const leases = await this.#thread.ask(["list", [prefix, after, limit]]);
+    return leases.map(([resource, lease]) => toLease(resource, lease));
+  }
+
+  watch(mayBeFree: (resource: string | undefined) => void): () => void {
+    const listener = (resource: string | undefined): void => {
+      mayBeFree(resource);
+    };
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) this.#thread.watch(true);
+    return () => {
+      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#thread.watch(false);
+    };
+  }
+
+  async check(): Promise<void> {
+    await this.#thread.ask(["check"]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#listeners.clear();
+    await this.#thread[Symbol.asyncDispose]();
+  }
+}
+
+function acquireAnswer(answer: AnswerValues, resource: string): AcquireAnswer {
+  const [kind, values] = answer;
+  if (values === undefined) return { kind: "spent" };
+  const lease = toLease(resource, values);
+  if (kind === "held") return { kind, holder: lease };
+  return { kind: "granted", lease, created: kind === "granted" };
+}
+
+function toLease(resource: string, values: LeaseValues): Lease {
+  const [leaseId, principal, token, ttlMs, remainingMs] = values;
+  const [, , , , , createdAtUs, expiresAtUs, revision, reason, labels] = values;
+  return {
+    ...{ resource, leaseId, principal, ttlMs, remainingMs, reason },
+    token: BigInt(token),
+    createdAtUs: BigInt(createdAtUs),
+    expiresAtUs: BigInt(expiresAtUs),
+    revision: BigInt(revision),
+    labels: JSON.parse(labels) as Record<string, string>,
+  };
+}

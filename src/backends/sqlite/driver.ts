@@ -1,0 +1,64 @@
+// The one place where SQLite itself is chosen: Node's own module where it can be had without
+// a flag (22.13 on), and on older Node a package with the same API and the binary in it.
+
+/** A value as SQLite takes and gives it. Whole numbers stay below 2^53 (see host-clock.ts). */
+export type Value = string | number | null | Uint8Array;
+
+export type Row = Readonly<Record<string, Value>>;
+
+export interface Statement {
+  get(...values: readonly Value[]): Row | undefined;
+  all(...values: readonly Value[]): readonly Row[];
+  run(...values: readonly Value[]): unknown;
+}
+
+export interface Database {
+  readonly isOpen: boolean;
+  readonly isTransaction: boolean;
+  exec(sql: string): void;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+
+export interface Driver {
+  readonly DatabaseSync: new (path: string) => Database;
+}
+
+export async function loadDriver(): Promise<Driver> {
+  return builtIn() ?? (await import("@photostructure/sqlite"));
+}
+
+function builtIn(): Driver | undefined {
+  // Node 22 and 24 print "SQLite is an experimental feature" when the module is first loaded,
+  // on the terminal of somebody who only wanted a lock. That one warning is dropped, no other.
+  const emitWarning = process.emitWarning.bind(process);
+  process.emitWarning = (warning: string | Error, ...rest: never[]): void => {
+    if (!String(warning).includes("SQLite is an experimental feature"))
+      emitWarning(warning, ...rest);
+  };
+  try {
+    // Not an import: bundlers and older Node would look for the module before it is known
+    // whether there is one. Node 20 has had getBuiltinModule since 20.16.
+    return process.getBuiltinModule("node:sqlite") as Driver | undefined;
+  } finally {
+    process.emitWarning = emitWarning;
+  }
+}
+
+/** SQLite's own number for what went wrong, without the extended part; undefined if it is not SQLite's. */
+export function sqliteCode(thrown: unknown): number | undefined {
+  const code = (thrown as { errcode?: unknown } | undefined)?.errcode;
+  return typeof code === "number" ? code & 0xff : undefined;
+}
+
+export const SQLITE = {
+  perm: 3,
+  busy: 5,
+  locked: 6,
+  readonly: 8,
+  ioerr: 10,
+  corrupt: 11,
+  full: 13,
+  cantopen: 14,
+  notadb: 26,
+} as const;

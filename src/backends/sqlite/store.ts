@@ -1,0 +1,290 @@
+// The store file, on one connection, from one thread: groups of questions become transactions.
+//
+//   T1. A group's writes are one transaction, durable (WAL, synchronous=FULL) before any of
+//       its answers leaves this class.
+//   T2. Time is read under the write lock, so it is not older than anybody else's commit.
+//   T3. What fails leaves nothing behind: it is rolled back, and unless the file was merely
+//       busy the connection is made anew for the next group.
+//   T4. All times in the file belong to the boot that its `store` row names. A group that
+//       finds another boot there has been overtaken by another machine, and stops for good.
+
+import { statSync } from "node:fs";
+import type { Database, Driver, Statement } from "./driver.js";
+import { isBusy, StoreFault } from "./faults.js";
+import { createMissing } from "./file.js";
+import type { HostClock } from "./host-clock.js";
+import { Leases, type Moment } from "./leases.js";
+import type { ReadQuestion, WriteQuestion } from "./messages.js";
+import { Pruning, type Sweep } from "./prune.js";
+import { carryOver, createTables, inspect, inspectVersion, isOfThisBoot } from "./schema.js";
+
+// Shorter suspensions than this are below what can be measured; they add up until they count.
+const LEAST_SUSPENSION_US = 50_000;
+
+// Between two tries to get a lock that another process has: in the range of its transactions,
+// and of no common length, so that nobody is always late.
+const RETRY_MS = { least: 0.2, most: 2 };
+
+export interface StoreOptions {
+  /** An existing file, or one that may be created. */
+  readonly path: string;
+  /** How long to try for a lock that somebody else has. */
+  readonly busyMs: number;
+  readonly clock: HostClock;
+}
+
+interface Connection {
+  readonly database: Database;
+  readonly leases: Leases;
+  readonly pruning: Pruning;
+  readonly version: Statement;
+  readonly state: Statement;
+  readonly noteSuspension: Statement;
+  readonly countReleases: Statement;
+  readonly countCheck: Statement;
+  readonly dataVersion: Statement;
+  readonly inode: string;
+}
+
+interface State extends Moment, Sweep {
+  readonly releases: number;
+}
+
+export class Store {
+  readonly #driver: Driver;
+  readonly #options: StoreOptions;
+  #connection: Connection | undefined;
+  #stopped: StoreFault | undefined;
+  #seenVersion: unknown;
+  #seenReleases: number | undefined;
+
+  /** Call `open` before anything else. */
+  constructor(driver: Driver, options: StoreOptions) {
+    this.#driver = driver;
+    this.#options = options;
+  }
+
+  /** Makes the file a store if it is none yet, and fit for this boot. Throws as SQLite does, or StoreFault. */
+  open(): void {
+    this.#connected();
+  }
+
+  /** One transaction; the answers are in the questions' order. Throws as `open`. */
+  write(questions: readonly WriteQuestion[]): unknown[] {
+    return this.#guarded((connection) => {
+      this.#patiently(() => {
+        connection.database.exec("BEGIN IMMEDIATE");
+      });
+      const state = this.#state(connection, { mayWrite: true }); // T2
+      const work = { newRows: 0, releases: 0 };
+      const answers = questions.map((question) => answerWrite(connection, state, question, work));
+      if (work.newRows > 0) connection.pruning.step(work.newRows, state, state.nowUs);
+      if (work.releases > 0) connection.countReleases.run(work.releases);
+      connection.database.exec("COMMIT"); // T1
+      if (this.#seenReleases === state.releases) this.#seenReleases += work.releases;
+      return answers;
+    });
+  }
+
+  /** As `write`, without a lock. */
+  read(questions: readonly ReadQuestion[]): unknown[] {
+    return this.#guarded((connection) =>
+      this.#patiently(() => {
+        connection.database.exec("BEGIN");
+        try {
+          const state = this.#state(connection, { mayWrite: false });
+          return questions.map((question) => answerRead(connection, state, question));
+        } finally {
+          endReading(connection.database);
+        }
+      }),
+    );
+  }
+
+  /** Whether another connection has released something since this was last asked. */
+  othersReleased(): boolean {
+    return this.#guarded((connection) => {
+      const version = connection.dataVersion.get()?.["data_version"];
+      if (version === this.#seenVersion && this.#seenReleases !== undefined) return false;
+      this.#seenVersion = version;
+      const releases = Number(connection.state.get()?.["releases"]);
+      const isNews = this.#seenReleases !== undefined && releases !== this.#seenReleases;
+      this.#seenReleases = releases;
+      return isNews;
+    });
+  }
+
+  /** Closes the file; the last to close it folds the log into it. */
+  close(): void {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection?.database.isOpen === true) connection.database.close();
+  }
+
+  // T3
+  #guarded<T>(work: (connection: Connection) => T): T {
+    const connection = this.#connected();
+    try {
+      return work(connection);
+    } catch (error) {
+      if (error instanceof StoreFault && error.kind === "elsewhere") this.#stopped = error;
+      this.#abandon(connection, error);
+      throw error;
+    }
+  }
+
+  #abandon(connection: Connection, error: unknown): void {
+    try {
+      if (connection.database.isTransaction) connection.database.exec("ROLLBACK");
+      if (isBusy(error) || (error instanceof StoreFault && error.kind === "busy")) return;
+      this.close();
+    } catch {
+      this.#connection = undefined; // What cannot even be closed is left to the collector.
+    }
+  }
+
+  #connected(): Connection {
+    if (this.#stopped !== undefined) throw this.#stopped;
+    const { path } = this.#options;
+    // A file that was moved away is still there for us, while others lock in the new one.
+    if (this.#connection !== undefined) {
+      if (inodeOf(path) === this.#connection.inode) return this.#connection;
+      this.close();
+      throw new StoreFault("replaced");
+    }
+    createMissing(path);
+    const inode = inodeOf(path); // Before it is opened: a replacement in between is then noticed.
+    const database = new this.#driver.DatabaseSync(path);
+    try {
+      this.#initialize(database);
+      this.#connection = connectionOf(database, inode);
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+    this.#seenReleases = undefined;
+    return this.#connection;
+  }
+
+  #initialize(database: Database): void {
+    const { clock } = this.#options;
+    const isReady = this.#patiently(() => inspect(database) && isOfThisBoot(database, clock));
+    // The first to come changes the file's mode, for good; it has to be alone for that.
+    this.#patiently(() => {
+      database.exec("PRAGMA journal_mode = WAL");
+    });
+    database.exec("PRAGMA synchronous = FULL");
+    database.exec("PRAGMA journal_size_limit = 16777216");
+    if (isReady) return;
+    this.#patiently(() => {
+      database.exec("BEGIN IMMEDIATE");
+    });
+    // Others may have come first: what was seen before the lock does not count.
+    if (!inspect(database)) createTables(database, clock);
+    if (!isOfThisBoot(database, clock)) carryOver(database, clock);
+    database.exec("COMMIT");
+  }
+
+  // The store's own time is the host's monotonic clock plus the time for which the machine was
+  // suspended. That part is hard to measure and is therefore kept in the file: all processes
+  // agree about it, and it only grows, when one of them finds that it has (under the lock).
+  #state(connection: Connection, { mayWrite }: { readonly mayWrite: boolean }): State {
+    const { clock } = this.#options;
+    inspectVersion(connection.version);
+    const row = connection.state.get();
+    if (row?.["boot"] !== clock.bootId) throw new StoreFault("elsewhere"); // T4
+    let suspendedUs = Number(row["suspended_us"]);
+    const measuredUs = clock.suspendedUs();
+    if (measuredUs > suspendedUs + LEAST_SUSPENSION_US && mayWrite) {
+      suspendedUs = measuredUs;
+      connection.noteSuspension.run(measuredUs);
+    }
+    return {
+      nowUs: clock.monotonicUs() + suspendedUs,
+      wallUs: clock.wallUs(),
+      tokenFloor: Number(row["token_floor"]),
+      releases: Number(row["releases"]),
+      sweptTo: row["swept_to"] as Uint8Array,
+    };
+  }
+
+  // Tries again while another process has the lock. SQLite's own way of waiting sleeps up to
+  // 100 ms between tries, so that a busy file starved whoever came late.
+  #patiently<T>(attempt: () => T): T {
+    const { busyMs } = this.#options;
+    const startedMs = performance.now();
+    for (;;) {
+      try {
+        return attempt();
+      } catch (error) {
+        if (!isBusy(error)) throw error;
+        const waitedMs = performance.now() - startedMs;
+        if (waitedMs >= busyMs) throw new StoreFault("busy", Math.round(waitedMs));
+        const pauseMs = RETRY_MS.least + Math.random() * (RETRY_MS.most - RETRY_MS.least);
+        Atomics.wait(NOBODY, 0, 0, pauseMs);
+      }
+    }
+  }
+}
+
+const NOBODY = new Int32Array(new SharedArrayBuffer(4));
+
+function connectionOf(database: Database, inode: string): Connection {
+  return {
+    ...{ database, inode },
+    leases: new Leases(database),
+    pruning: new Pruning(database),
+    version: database.prepare("PRAGMA user_version"),
+    state: database.prepare("SELECT * FROM store"),
+    noteSuspension: database.prepare("UPDATE store SET suspended_us = ?"),
+    countReleases: database.prepare("UPDATE store SET releases = releases + ?"),
+    countCheck: database.prepare("UPDATE store SET checks = checks + 1"),
+    dataVersion: database.prepare("PRAGMA data_version"),
+  };
+}
+
+// SQLite ends a transaction by itself after some errors.
+function endReading(database: Database): void {
+  if (database.isTransaction) database.exec("ROLLBACK");
+}
+
+function inodeOf(path: string): string {
+  const found = statSync(path, { throwIfNoEntry: false });
+  return found === undefined ? "none" : `${String(found.dev)}:${String(found.ino)}`;
+}
+
+function answerWrite(
+  { leases, countCheck }: Connection,
+  state: State,
+  question: WriteQuestion,
+  work: { newRows: number; releases: number },
+): unknown {
+  switch (question[0]) {
+    case "acquire":
+      return question[1].map((ask) => {
+        const { answer, isNew } = leases.acquire(ask, state);
+        if (isNew) work.newRows++;
+        return answer;
+      });
+    case "renew":
+      return question[1].map((ask) => leases.renew(ask, state));
+    case "release":
+      return question[1].map((ask) => {
+        const answer = leases.release(ask, state);
+        if (answer[0] === "released") work.releases++;
+        return answer;
+      });
+    case "check":
+      countCheck.run(); // A real write: nothing less tells a full disk.
+      return undefined;
+  }
+}
+
+function answerRead({ leases }: Connection, state: State, question: ReadQuestion): unknown {
+  switch (question[0]) {
+    case "current":
+      return question[1].map((resource) => leases.current(resource, state));
+    case "list":
+      return leases.list(question[1], state);
+  }
+}

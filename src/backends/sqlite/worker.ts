@@ -1,0 +1,129 @@
+// The thread that owns the connection. Making a transaction durable takes far longer than
+// deciding a question, so all that waits in the port goes into one transaction (group commit).
+
+import {
+  parentPort,
+  receiveMessageOnPort,
+  workerData,
+  type MessagePort,
+} from "node:worker_threads";
+import { loadDriver } from "./driver.js";
+import { explain } from "./faults.js";
+import { openHostClock, type HostClock } from "./host-clock.js";
+import type {
+  FromWorker,
+  ReadQuestion,
+  Reply,
+  Request,
+  WorkerOptions,
+  WriteQuestion,
+} from "./messages.js";
+import { Store } from "./store.js";
+
+// Enough that the commit's share of a question is small, and few enough that a group takes
+// milliseconds: other processes wait for it.
+const MOST_ASKS_A_GROUP = 1024;
+
+// How soon a waiter hears of a release in another process. Looking costs microseconds.
+const WATCH_EVERY_MS = 50;
+
+const options = workerData as WorkerOptions;
+if (parentPort === null) throw new Error("worker.ts runs as a worker thread only");
+const port: MessagePort = parentPort;
+
+const say = (message: FromWorker): void => {
+  port.postMessage(message);
+};
+
+let watching: NodeJS.Timeout | undefined;
+const store = await openStore();
+if (store !== undefined) {
+  port.on("message", (first: Request) => {
+    answerGroup(store, first);
+  });
+  say(["opened", undefined]);
+}
+
+async function openStore(): Promise<Store | undefined> {
+  try {
+    const { path, busyMs } = options;
+    const opened = new Store(await loadDriver(), { path, busyMs, clock: hostClock() });
+    opened.open();
+    return opened;
+  } catch (error) {
+    say(["opened", explain(error, options.path)]);
+    return undefined;
+  }
+}
+
+function hostClock(): HostClock {
+  const clock = openHostClock(options.bootId);
+  const { aheadUs } = options;
+  if (aheadUs === undefined) return clock;
+  const shift = (): number => Number(Atomics.load(aheadUs, 0));
+  return {
+    bootId: clock.bootId,
+    monotonicUs: () => clock.monotonicUs() + shift(),
+    suspendedUs: () => clock.suspendedUs(),
+    wallUs: () => clock.wallUs() + shift(),
+  };
+}
+
+function answerGroup(open: Store, first: Request): void {
+  const writes: [number, WriteQuestion][] = [];
+  const reads: [number, ReadQuestion][] = [];
+  const replies: Reply[] = [];
+  let closing: number | undefined;
+  let asks = 0;
+  for (let request: Request | undefined = first; request !== undefined; request = next()) {
+    const [id, question] = request;
+    if (question[0] === "close") closing = id;
+    else if (question[0] === "watch") watch(open, question[1]);
+    else if (question[0] === "current" || question[0] === "list") reads.push([id, question]);
+    else writes.push([id, question]);
+    asks += typeof question[1] === "object" ? question[1].length : 1;
+    if (closing !== undefined || asks >= MOST_ASKS_A_GROUP) break;
+  }
+  replies.push(...answers(writes, (questions) => open.write(questions)));
+  replies.push(...answers(reads, (questions) => open.read(questions)));
+  if (closing !== undefined) {
+    watch(open, false);
+    open.close();
+    replies.push([closing, undefined, undefined]);
+  }
+  if (replies.length > 0) say(["replies", replies]);
+  if (closing !== undefined) port.close();
+}
+
+function next(): Request | undefined {
+  return (receiveMessageOnPort(port) as { message: Request } | undefined)?.message;
+}
+
+function answers<Question>(
+  asked: readonly [number, Question][],
+  answer: (questions: Question[]) => unknown[],
+): Reply[] {
+  if (asked.length === 0) return [];
+  try {
+    const given = answer(asked.map(([, question]) => question));
+    return asked.map(([id], index) => [id, undefined, given[index]]);
+  } catch (error) {
+    const reason = explain(error, options.path);
+    return asked.map(([id]) => [id, reason, undefined]);
+  }
+}
+
+function watch(open: Store, isWanted: boolean): void {
+  clearInterval(watching);
+  watching = undefined;
+  if (!isWanted) return;
+  const look = (): void => {
+    try {
+      if (open.othersReleased()) say(["released"]);
+    } catch {
+      // A hint is lost; whoever asks a question will be told what is wrong.
+    }
+  };
+  look();
+  watching = setInterval(look, WATCH_EVERY_MS);
+}
