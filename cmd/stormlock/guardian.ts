@@ -1,0 +1,39 @@
+import { Socket } from "node:net";
+import { Guardian } from "./hold/guardian.js";
+
+// The process that ends a command in time when its wrapper cannot: see hold/guardian.ts. It is
+// started by hold/guardian-process.ts with the link to the wrapper as file descriptor 3. It loads
+// Node's built-ins alone, to be ready within a blink and small all its life.
+
+const LINK_FD = 3;
+
+const link = new Socket({ fd: LINK_FD });
+const guardian = new Guardian({
+  wrapperPid: process.ppid,
+  send: (line) => link.write(line),
+  exit: () => process.exit(0),
+});
+
+// Whatever is sent to all processes of a host, a container or a service must not end the one
+// that sees to it that the others end. It leaves by itself.
+for (const signal of [
+  "SIGINT",
+  "SIGQUIT",
+  "SIGTERM",
+  "SIGHUP",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGPIPE",
+  "SIGALRM",
+] as const) {
+  process.on(signal, () => undefined);
+}
+link.setEncoding("utf8");
+link.on("data", (piece: string) => {
+  guardian.read(piece);
+});
+const wrapperDied = (): void => {
+  guardian.wrapperDied();
+};
+link.on("error", wrapperDied);
+link.on("close", wrapperDied);

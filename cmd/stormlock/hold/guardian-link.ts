@@ -1,0 +1,124 @@
+import { LockError } from "../../../src/lock/errors.js";
+import type { ToGuardian } from "./guardian-messages.js";
+import { GuardianProcess } from "./guardian-process.js";
+import type { HostMoment } from "./host-time.js";
+import type { ProcessId } from "./process-table.js";
+
+export type GuardOrder = Omit<Extract<ToGuardian, { say: "guard" }>, "say">;
+
+export interface GuardianLinkEvents {
+  /** The guardian has asked the command to end. */
+  terminating(): void;
+  /** There is no guardian, and none can be had: the command must end. */
+  unguarded(): void;
+}
+
+const ATTEMPTS = 3;
+// Somebody who kills every guardian wants something that we cannot give.
+const MOST_GUARDIANS = 10;
+
+/**
+ * Sees to it that a guardian watches over a command, and starts another one when it is killed or
+ * falls silent. In the 30-90 ms until the next is ready the wrapper's own watch does the work.
+ */
+export class GuardianLink implements AsyncDisposable {
+  #process: GuardianProcess | undefined;
+  #started = 1;
+  #order: GuardOrder | undefined;
+  #child: ProcessId | undefined;
+  #events: GuardianLinkEvents | undefined;
+  #closed = false;
+  #establishing = false;
+
+  /** Starts a guardian at once, so that it is ready when the lock has been taken. */
+  constructor() {
+    this.#process = this.#start();
+  }
+
+  /** The process id of the present guardian. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  /**
+   * Puts a command that is about to start under guard.
+   * @throws LockError "internal" when no guardian can be started: then nothing may run
+   */
+  async guard(order: GuardOrder, events: GuardianLinkEvents): Promise<void> {
+    this.#order = order;
+    if (!(await this.#establish())) {
+      throw new LockError(
+        "internal",
+        "the command was not started: the guardian, which would end it when the lock is lost, " +
+          `could not be started with ${process.execPath}`,
+      );
+    }
+    this.#events = events;
+  }
+
+  /** The command runs. */
+  sayChild(child: ProcessId): void {
+    this.#child = child;
+    this.#process?.say({ say: "child", ...child });
+  }
+
+  sayDeadline(deadline: HostMoment): void {
+    if (this.#order !== undefined) this.#order = { ...this.#order, deadline };
+    this.#process?.sayDeadline(deadline);
+  }
+
+  /** Has the guardian ask the command to end now, and kill it after the grace. */
+  sayEnd(): void {
+    this.#process?.say({ say: "end" });
+  }
+
+  /** Ends the guardian. Nothing may be left that it would have to guard. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.#process?.dismiss();
+  }
+
+  #start(): GuardianProcess | undefined {
+    try {
+      return new GuardianProcess({
+        terminating: () => {
+          this.#events?.terminating();
+        },
+        died: () => {
+          // One that dies while no command is guarded is replaced when one is about to be.
+          if (!this.#closed && this.#events !== undefined) void this.#replace();
+        },
+      });
+    } catch {
+      return undefined; // The host has no room for it.
+    }
+  }
+
+  async #replace(): Promise<void> {
+    if (this.#establishing) return;
+    if (!(await this.#establish())) this.#events?.unguarded();
+  }
+
+  async #establish(): Promise<boolean> {
+    this.#establishing = true;
+    try {
+      for (let attempt = 0; attempt < ATTEMPTS && !this.#closed; attempt++) {
+        if (this.#process?.isAlive !== true) {
+          if (this.#started >= MOST_GUARDIANS) return false;
+          this.#started++;
+          this.#process = this.#start();
+        }
+        const guardian = this.#process;
+        if (guardian === undefined || this.#order === undefined) return false;
+        if (await guardian.guard({ say: "guard", ...this.#order })) {
+          if (this.#child !== undefined) guardian.say({ say: "child", ...this.#child });
+          return true;
+        }
+        guardian.kill();
+      }
+      return this.#closed;
+    } finally {
+      this.#establishing = false;
+    }
+  }
+}

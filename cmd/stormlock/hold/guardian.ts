@@ -1,0 +1,187 @@
+import { DeadlineWatch } from "./deadline-watch.js";
+import { LineReader, toLine, type FromGuardian, type ToGuardian } from "./guardian-messages.js";
+import { hostNow, hostTime, later, msUntil, type HostMoment } from "./host-time.js";
+import { ProcessGroup } from "./process-group.js";
+import { ProcessTable } from "./process-table.js";
+import { ProcessTree, type Processes } from "./process-tree.js";
+
+export interface GuardianOptions {
+  readonly wrapperPid: number;
+  readonly send: (line: string) => void;
+  readonly exit: () => void;
+}
+
+type GuardOrder = Extract<ToGuardian, { say: "guard" }>;
+
+// A wrapper that died while it started its command: the command may come to light only now.
+const LINGER_MS = 2000;
+// After that long there is nothing that a signal could do: a process waits for a dead disk.
+const GIVE_UP_MS = 60_000;
+
+const PAUSE_KILLING_MS = 2;
+const PAUSE_ASKED_MS = 25;
+const PAUSE_LATE_START_MS = 1;
+const LATE_START_LOOKS = 20;
+const PAUSE_IDLE_MS = 250;
+
+/**
+ * Ends a wrapper's command in time. In a session of its own, and fed with absolute deadlines, it
+ * needs nothing from the wrapper to do so: that may be stopped, stuck, or dead.
+ *   G1. At the deadline minus the grace everything is asked to end, at the deadline killed
+ *       (DeadlineWatch), again and again until a look finds nothing.
+ *   G2. The wrapper's death is the end of the link: everything is asked at once, and killed
+ *       after the grace or at the deadline, whichever comes first.
+ *   G3. It knows the marker before the command starts, so there is no command that it could not
+ *       find. One that starts when the deadline has passed (the wrapper was stopped just then)
+ *       is killed as soon as it appears.
+ *   G4. It leaves when the wrapper says so, or is dead and nothing is left.
+ */
+export class Guardian {
+  readonly #options: GuardianOptions;
+  readonly #lines = new LineReader<ToGuardian>();
+  readonly #table = new ProcessTable();
+  #processes: Processes | undefined;
+  #watch: DeadlineWatch | undefined;
+  /** What the wrapper had started before: this process, and whatever it adopted as process 1. */
+  #olderSiblings: ReadonlySet<number> = new Set([process.pid]);
+  #childIsKnown = false;
+  #wrapperIsGone = false;
+  #patrols = false;
+
+  constructor(options: GuardianOptions) {
+    this.#options = options;
+    this.#send({ say: "ready" });
+  }
+
+  /** Takes what came over the link. */
+  read(piece: string): void {
+    for (const message of this.#lines.read(piece)) this.#take(message);
+  }
+
+  /** The link has ended. */
+  wrapperDied(): void {
+    if (this.#wrapperIsGone) return;
+    this.#wrapperIsGone = true;
+    if (this.#watch === undefined) {
+      this.#options.exit();
+      return;
+    }
+    this.#watch.endNow(); // G2
+    void this.#patrol();
+  }
+
+  #take(message: ToGuardian): void {
+    switch (message.say) {
+      case "guard":
+        this.#guard(message);
+        this.#send({ say: "guarding" });
+        return;
+      case "child":
+        this.#childIsKnown = true;
+        this.#processes?.setRoot(message);
+        return;
+      case "deadline":
+        this.#watch?.extend(message.deadline);
+        this.#send({ say: "seen", count: message.count });
+        return;
+      case "end":
+        this.#watch?.endNow();
+        return;
+      case "done":
+        this.#options.exit();
+    }
+  }
+
+  #guard(order: GuardOrder): void {
+    const { marker, leadsSession, graceMs, deadline } = order;
+    const spared = [process.pid, this.#options.wrapperPid];
+    const siblings = this.#table.childrenOf(this.#options.wrapperPid) ?? [];
+    this.#olderSiblings = new Set([process.pid, ...siblings]);
+    const processes = this.#table.exists
+      ? new ProcessTree({ table: this.#table, marker, leadsSession, spared })
+      : new ProcessGroup(leadsSession);
+    this.#processes = processes;
+    this.#watch = new DeadlineWatch({
+      time: hostTime,
+      graceMs,
+      deadline,
+      terminate: () => {
+        processes.terminate();
+        this.#send({ say: "terminating" });
+        void this.#patrol();
+      },
+      kill: () => {
+        processes.kill();
+        this.#send({ say: "terminating" });
+        void this.#patrol();
+      },
+    });
+  }
+
+  /** Looks again and again, from when the end has begun until it is reached (G1, G4). */
+  async #patrol(): Promise<void> {
+    if (this.#patrols) return;
+    this.#patrols = true;
+    const begun = hostNow();
+    for (;;) {
+      const left = this.#look();
+      if (this.#wrapperIsGone && left === 0 && this.#nothingCanCome(begun)) break;
+      const givesUp = later(begun, GIVE_UP_MS);
+      if (this.#wrapperIsGone && this.#watch?.phase === "killing" && msUntil(givesUp) < 0) break;
+      await this.#pause(left);
+    }
+    this.#options.exit();
+  }
+
+  /** @returns how many are left */
+  #look(): number {
+    if (this.#watch?.phase !== "killing") {
+      return this.#wrapperIsGone ? (this.#processes?.count() ?? 0) : 1;
+    }
+    return this.#processes?.kill() ?? 0;
+  }
+
+  #nothingCanCome(begun: HostMoment): boolean {
+    return this.#childIsKnown || msUntil(later(begun, LINGER_MS)) < 0;
+  }
+
+  async #pause(left: number): Promise<void> {
+    if (this.#watch?.phase !== "killing") {
+      await pause(this.#wrapperIsGone ? PAUSE_ASKED_MS : PAUSE_IDLE_MS);
+    } else if (left > 0) {
+      await pause(PAUSE_KILLING_MS);
+    } else if (this.#childIsKnown) {
+      await pause(PAUSE_IDLE_MS);
+    } else {
+      await this.#awaitLateStart();
+    }
+  }
+
+  // G3: reading the whole table takes too long for this. What the wrapper starts now is neither
+  // its guardian nor anything else than the command.
+  async #awaitLateStart(): Promise<void> {
+    for (let looks = 0; looks < LATE_START_LOOKS; looks++) {
+      const children = this.#table.childrenOf(this.#options.wrapperPid) ?? [];
+      const late = children.filter((pid) => !this.#olderSiblings.has(pid));
+      for (const pid of late) sendKill(pid);
+      if (late.length > 0) return;
+      await pause(PAUSE_LATE_START_MS);
+    }
+  }
+
+  #send(message: FromGuardian): void {
+    if (!this.#wrapperIsGone) this.#options.send(toLine(message));
+  }
+}
+
+async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function sendKill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
+  }
+}
