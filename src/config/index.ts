@@ -1,0 +1,40 @@
+// Finding, reading and checking the configuration.
+
+import { findConfig, type Surroundings } from "./find.js";
+import { readConfig } from "./read.js";
+import { settleConfig, type Config, type SettleOptions } from "./settle.js";
+
+export type { BackendConfig, BackendKeys } from "./backend-settings.js";
+export { complaintText, ConfigError, type Complaint } from "./errors.js";
+export type { FileConfig } from "./file-config.js";
+export { findConfig, type ConfigFile, type Found, type Surroundings } from "./find.js";
+export { originText, type Origin, type Origins } from "./origin.js";
+export type { Flags } from "./overrides.js";
+export { readConfig } from "./read.js";
+export {
+  daemonRules,
+  principalFor,
+  settleConfig,
+  type ClientConfig,
+  type Config,
+  type DaemonConfig,
+  type DaemonTls,
+  type SettleOptions,
+} from "./settle.js";
+export { showConfig } from "./show.js";
+
+export interface LoadOptions
+  extends Surroundings, Omit<SettleOptions, "file" | "warnings" | keyof Surroundings> {
+  /** The value of -c. */
+  readonly configFlag: string | undefined;
+}
+
+/**
+ * Finds, reads and settles the configuration.
+ * @throws ConfigError with all complaints
+ */
+export async function loadConfig(options: LoadOptions): Promise<Config> {
+  const { file, warnings } = await findConfig(options.configFlag, options);
+  const read = file === undefined ? undefined : await readConfig(file, options.env);
+  return await settleConfig({ ...options, file: read, warnings });
+}
