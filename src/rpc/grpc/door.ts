@@ -16,6 +16,7 @@ import { LIMITS } from "../../lock/limits.js";
 import type { Calls } from "../calls.js";
 import type { CallContext, LockService } from "../service.js";
 import { grpcDefinition, type Received } from "./definition.js";
+import { guardStreams } from "./guard.js";
 import { addReflection } from "./reflection.js";
 import { failedStatus } from "./trailer.js";
 import { CallWatch } from "./watch.js";
@@ -53,6 +54,7 @@ export class GrpcDoor implements AsyncDisposable {
       "grpc.enable_channelz": 0,
       interceptors: [this.#watch.interceptor],
     });
+    guardStreams(this.#server);
     this.#server.addService(grpcDefinition(LockServiceDescriptor), this.#handlers(service));
     this.#health.addToServer(this.#server);
     addReflection(this.#server);

@@ -44,7 +44,12 @@ export const END_HEADERS = 4;
 export const END_STREAM = 1;
 
 /** One HTTP/2 frame. */
-export function frame(type: number, flags: number, stream: number, body = Buffer.alloc(0)): Buffer {
+export function frame(
+  type: number,
+  flags: number,
+  stream: number,
+  body: Buffer = Buffer.alloc(0),
+): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(body.length, 0, 3);
   head[3] = type;
