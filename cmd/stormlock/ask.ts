@@ -1,0 +1,92 @@
+// From what was typed to somebody who can be asked: daemons over the network, or, where none is
+// configured, the backend itself in this process, behind the same service.
+
+import { homedir } from "node:os";
+import { loadConfig, principalFor, type Config, type Flags } from "../../src/config/index.js";
+import { LockError } from "../../src/lock/errors.js";
+import type { LockClient } from "../../src/rpc/client.js";
+import type { Scene, Words } from "./command.js";
+
+/** How long a command goes on asking when nobody answers. */
+export const PATIENCE_MS = 3000;
+
+/** Somebody who can be asked. */
+export interface Asked {
+  readonly client: LockClient;
+  /** Who asks for a resource. */
+  readonly principalFor: (resource: string) => string;
+  /** The ttl to ask for when the command line does not say. */
+  readonly defaultTtlMs: number | undefined;
+}
+
+/**
+ * Asks, and closes what was opened for it.
+ * @param resource the only one that will be asked about; undefined for any
+ */
+export async function askLocks(
+  words: Words,
+  scene: Scene,
+  resource: string | undefined,
+  ask: (asked: Asked) => Promise<number>,
+): Promise<number> {
+  const config = await configOf(words, scene, clientFlags(words), "client");
+  for (const warning of config.warnings) scene.output.note(warning);
+  const { servers, ttlMs: defaultTtlMs } = config.client;
+  await using client =
+    servers.length > 0
+      ? await (await import("./ask-daemon.js")).askDaemon(config.client)
+      : await (await import("./ask-here.js")).askHere(config, resource, scene.output);
+  try {
+    return await ask({
+      client,
+      defaultTtlMs,
+      principalFor: (name) => principalFor(config, name),
+    });
+  } catch (thrown) {
+    throw servers.length > 1 ? namingAll(thrown, servers) : thrown;
+  }
+}
+
+/** The configuration as the command line, the environment and the file have it. */
+export async function configOf(
+  words: Words,
+  { env }: Scene,
+  flags: Flags,
+  purpose: "client" | "daemon" | "check",
+): Promise<Config> {
+  return await loadConfig({
+    configFlag: words.value("config"),
+    flags,
+    env,
+    home: env["HOME"] ?? homedir(),
+    cwd: process.cwd(),
+    uid: process.getuid?.(),
+    purpose,
+    // Only who opens backends needs to know them.
+    backendKeys: async (type) => {
+      const { backendTypes } = await import("../../src/backends/registry.js");
+      return Object.hasOwn(backendTypes, type) ? await backendTypes[type]?.settings() : undefined;
+    },
+  });
+}
+
+export function clientFlags(words: Words): Flags {
+  return {
+    ...(words.has("server") ? { server: words.values("server") } : {}),
+    principal: words.value("principal"),
+    ca: words.value("ca"),
+    cert: words.value("cert"),
+    key: words.value("key"),
+  };
+}
+
+// Every attempt's error names the address it was for; the last one's is not the whole story.
+function namingAll(thrown: unknown, servers: readonly string[]): unknown {
+  if (!(thrown instanceof LockError) || thrown.isDefinite || thrown.kind === "internal")
+    return thrown;
+  return new LockError(
+    thrown.kind,
+    `no definite answer from any of ${servers.join(", ")}; at the end: ${thrown.message}`,
+    { cause: thrown },
+  );
+}

@@ -1,0 +1,253 @@
+import type { Command, Option } from "./command.js";
+import { LEASE_FORMATS } from "./lease-format.js";
+
+/** Options that every command has. */
+export const GLOBAL_OPTIONS: readonly Option[] = [
+  { name: "config", short: "c", value: "FILE", describe: "read this configuration file" },
+  { name: "json", describe: "print the result, and errors, as JSON" },
+  { name: "quiet", short: "q", describe: "print no notes, and no words with exit codes 1 to 3" },
+  { name: "help", short: "h", describe: "show this help" },
+  { name: "version", describe: "show the version" },
+];
+
+// What every command has that asks somebody.
+const ASKING: readonly Option[] = [
+  {
+    name: "server",
+    value: "ADDR[,ADDR...]",
+    isRepeatable: true,
+    describe: "ask these daemons, the first that answers",
+  },
+  { name: "ca", value: "FILE", describe: "whose certificates daemons must show (PEM)" },
+  { name: "cert", value: "FILE", describe: "certificate to show to daemons (PEM)" },
+  { name: "key", value: "FILE", describe: "private key of that certificate (PEM)" },
+  { name: "principal", value: "NAME", describe: "who holds or asks; user@host by default" },
+];
+
+const RESOURCE = { name: "RESOURCE", describe: "what is locked, e.g. deploy/prod" };
+const LEASE_ID = { name: "LEASE_ID", describe: "the id that acquire printed" };
+const TTL: Option = {
+  name: "ttl",
+  short: "t",
+  value: "DURATION",
+  describe: "how long the lease lives unless renewed, e.g. 90s or 1h30m",
+};
+
+const acquire: Command = {
+  name: "acquire",
+  summary: "Take a lock, and print the id of the lease.",
+  positionals: [RESOURCE],
+  options: [
+    TTL,
+    {
+      name: "wait",
+      short: "w",
+      value: "DURATION",
+      describe: "stand in the queue for so long at the most; without it, do not wait",
+    },
+    { name: "reason", value: "TEXT", describe: "why, for those who find it held" },
+    {
+      name: "label",
+      value: "KEY=VALUE",
+      isRepeatable: true,
+      describe: "anything else worth showing with the lease",
+    },
+    ...ASKING,
+  ],
+  examples: [
+    { line: "id=$(stormlock acquire deploy/prod --ttl 30m)", tells: "take it for half an hour" },
+    {
+      line: 'stormlock acquire deploy/prod --wait 5m --reason "release 4.2"',
+      tells: "wait for it, and say why",
+    },
+  ],
+  notes:
+    "Exit codes: 0 taken · 2 somebody else holds it, or the wait ran out · 69 no definite answer, " +
+    "and nothing was kept.",
+  load: async () => (await import("./acquire.js")).acquire,
+};
+
+const release: Command = {
+  name: "release",
+  summary: "Give a lock back. Harmless when the lease has ended already.",
+  positionals: [RESOURCE, LEASE_ID],
+  options: ASKING,
+  examples: [
+    { line: 'stormlock release deploy/prod "$id"', tells: "give it back" },
+    {
+      line: 'stormlock release deploy/prod "$id" --json',
+      tells: "and see whether it was held until now",
+    },
+  ],
+  notes: "Exit codes: 0 this lease does not hold the lock any more · 69 no definite answer.",
+  load: async () => (await import("./release.js")).release,
+};
+
+const renew: Command = {
+  name: "renew",
+  summary: "Make a lease live for a whole ttl again, from now.",
+  positionals: [RESOURCE, LEASE_ID],
+  options: [
+    { ...TTL, describe: "another ttl from now on; the lease's own when left out" },
+    ...ASKING,
+  ],
+  examples: [
+    { line: 'stormlock renew deploy/prod "$id"', tells: "keep it for its ttl again" },
+    { line: 'stormlock renew deploy/prod "$id" --ttl 2h', tells: "keep it for two hours" },
+  ],
+  notes:
+    "A renewal never moves the end of a lease to an earlier time.\n" +
+    "Exit codes: 0 renewed · 3 the lease is lost · 69 no definite answer.",
+  load: async () => (await import("./renew.js")).renew,
+};
+
+const current: Command = {
+  name: "current",
+  summary: "Show who holds a lock.",
+  positionals: [RESOURCE],
+  options: [
+    { name: "id-only", describe: "the same as --format id" },
+    {
+      name: "format",
+      short: "f",
+      value: "FORMAT",
+      choices: LEASE_FORMATS,
+      describe: "how to print the lease; rows by default",
+    },
+    ...ASKING,
+  ],
+  examples: [
+    { line: "stormlock current deploy/prod", tells: "who, since when, until when, and why" },
+    {
+      line: "stormlock current deploy/prod --format oneline",
+      tells: "principal, time and id with tabs between them",
+    },
+  ],
+  notes: "Exit codes: 0 somebody holds it · 1 nobody does · 69 no definite answer.",
+  load: async () => (await import("./current.js")).current,
+};
+
+const isHeld: Command = {
+  name: "is-held",
+  summary: "Tell by the exit code whether this very lease holds the lock.",
+  positionals: [RESOURCE, LEASE_ID],
+  options: ASKING,
+  examples: [
+    { line: 'stormlock is-held deploy/prod "$id"', tells: "exit code 0 or 1" },
+    {
+      line: 'if stormlock is-held deploy/prod "$id"; then echo mine; fi',
+      tells: "in a script",
+    },
+  ],
+  notes: "Exit codes: 0 it does · 1 it does not · 69 it could not be asked.",
+  load: async () => (await import("./is-held.js")).isHeld,
+};
+
+const list: Command = {
+  name: "list",
+  summary: "List what is held now.",
+  positionals: [
+    { name: "PREFIX", describe: "only resources whose names begin so", isOptional: true },
+  ],
+  options: ASKING,
+  examples: [
+    { line: "stormlock list", tells: "everything" },
+    { line: "stormlock list deploy/ | cut -f 1,2", tells: "what is held there, and by whom" },
+  ],
+  notes:
+    "Into a pipe: RESOURCE, PRINCIPAL, CREATED, EXPIRES, TOKEN and REASON, with tabs between them.",
+  load: async () => (await import("./list.js")).list,
+};
+
+const serve: Command = {
+  name: "serve",
+  summary: "Run the daemon.",
+  positionals: [],
+  options: [
+    {
+      name: "listen",
+      value: "ADDR",
+      isRepeatable: true,
+      describe: "address for gRPC, and for HTTP where it has no TLS; 127.0.0.1:7420 by default",
+    },
+    {
+      name: "http",
+      value: "ADDR",
+      isRepeatable: true,
+      describe: "an address for HTTP alone: JSON, gRPC-Web, health, metrics",
+    },
+    { name: "cert", value: "FILE", describe: "certificate of this daemon (PEM)" },
+    { name: "key", value: "FILE", describe: "private key of that certificate (PEM)" },
+    {
+      name: "ca",
+      value: "FILE",
+      describe: "whose certificates clients must show (PEM); their names become the principals",
+    },
+    {
+      name: "insecure",
+      describe: "listen beyond this machine without TLS and client certificates",
+    },
+    {
+      name: "log-level",
+      value: "LEVEL",
+      choices: ["error", "warn", "info", "debug"],
+      describe: "what is logged to stderr; info by default",
+    },
+  ],
+  examples: [
+    { line: "stormlock serve", tells: "on 127.0.0.1:7420, with the embedded store" },
+    {
+      line: "stormlock serve --listen 127.0.0.1:7421 --http 127.0.0.1:7422",
+      tells: "on other ports, HTTP on its own",
+    },
+  ],
+  notes: "SIGTERM: finish what runs, and exit 0 within 10 s. Nothing is released by that.",
+  load: async () => (await import("./serve.js")).serve,
+};
+
+const config: Command = {
+  name: "config",
+  summary: "Check or show the configuration, or tell which file it comes from.",
+  positionals: [
+    {
+      name: "ACTION",
+      describe: "check: is it right? show: what applies? path: where is it?",
+      choices: ["check", "show", "path"],
+    },
+  ],
+  options: ASKING,
+  examples: [
+    { line: "stormlock config check", tells: "name every mistake with its line" },
+    { line: "stormlock config show", tells: "what applies, secrets left out" },
+  ],
+  notes: "Exit codes: 0 it can be used · 78 it cannot.",
+  load: async () => (await import("./config.js")).config,
+};
+
+const completion: Command = {
+  name: "completion",
+  summary: "Print a script that completes commands and options.",
+  positionals: [{ name: "SHELL", describe: "which one", choices: ["bash", "zsh"] }],
+  options: [],
+  examples: [
+    { line: "source <(stormlock completion bash)", tells: "in this bash" },
+    {
+      line: 'stormlock completion zsh > "${TMPDIR:-/tmp}/_stormlock"',
+      tells: "into a file, for a directory of zsh's fpath",
+    },
+  ],
+  notes: "",
+  load: async () => (await import("./completion.js")).completion,
+};
+
+export const COMMANDS: readonly Command[] = [
+  acquire,
+  release,
+  renew,
+  current,
+  isHeld,
+  list,
+  serve,
+  config,
+  completion,
+];

@@ -1,0 +1,47 @@
+#!/usr/bin/env node
+// The executable: the only file that looks at the process, and the only one that ends it.
+
+import module from "node:module";
+import { endingOf } from "./exit-code.js";
+import { run } from "./run.js";
+
+// Where Node has a compile cache (22 on), every run but the first is a good deal faster.
+(module as { enableCompileCache?: () => unknown }).enableCompileCache?.();
+
+const STOPPING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+let stoppedBy: NodeJS.Signals | undefined;
+
+// The first signal asks; the next one finds the handlers gone and ends the process at once.
+function untilStopped(): AbortSignal {
+  const stop = new AbortController();
+  const onSignal = (signal: NodeJS.Signals): void => {
+    stoppedBy = signal;
+    for (const each of STOPPING) process.off(each, onSignal);
+    stop.abort();
+  };
+  for (const each of STOPPING) process.on(each, onSignal);
+  return stop.signal;
+}
+
+// Loaded when somebody asks: most commands never do.
+const isTerminal = (fd: number): boolean => process.getBuiltinModule("node:tty").isatty(fd);
+
+// What escapes from a callback is nobody's to catch: one line, and the end.
+process.on("uncaughtException", (thrown) => {
+  const { code, message, hint } = endingOf(thrown);
+  const stack = (process.env["STORMLOCK_DEBUG"] ?? "") === "" ? hint : thrown.stack;
+  process.getBuiltinModule("node:fs").writeSync(2, `stormlock: ${message}\n${stack ?? ""}\n`);
+  process.exit(code);
+});
+
+const end = await run({
+  argv: process.argv.slice(2),
+  env: process.env,
+  isTerminal,
+  untilStopped,
+  width: () => (isTerminal(1) ? process.stdout.columns : 80),
+});
+// Whoever waits for this process sees that it was the signal that ended it.
+if (end === "stopped" && stoppedBy !== undefined) process.kill(process.pid, stoppedBy);
+process.exit(end === "stopped" ? 1 : end);

@@ -1,0 +1,94 @@
+import { daemonRules, type Config, type Flags } from "../../src/config/index.js";
+import { LockError } from "../../src/lock/errors.js";
+import { openLocks, UnusableConfigError, type OpenLocks } from "../../src/open.js";
+import { openLog } from "../../src/rpc/log.js";
+import { serve as openDoors, type ServeOptions } from "../../src/rpc/serve.js";
+import { LockService } from "../../src/rpc/service.js";
+import { systemClock } from "../../src/system-clock.js";
+import { readPem } from "./ask-daemon.js";
+import { builtInStoreTeller } from "./ask-here.js";
+import { configOf } from "./ask.js";
+import type { Run, Words } from "./command.js";
+import { ExitCode } from "./exit-code.js";
+
+export const serve: Run = async (words, scene) => {
+  const signal = scene.untilStopped();
+  const config = await configOf(words, scene, daemonFlags(words), "daemon");
+  const log = openLog(scene.output.isQuiet ? "error" : config.daemon.logLevel);
+  const note = (text: string): void => {
+    log.warn(text);
+  };
+  for (const warning of config.warnings) note(warning);
+  const sayIfMade = builtInStoreTeller(config, { note });
+  await using locks = await openLocks({ rules: daemonRules(config), backends: config.backends });
+  sayIfMade(locks.backends.keys());
+  await using server = await open({
+    service: new LockService(locks.manager),
+    locks: locks.manager,
+    clock: systemClock,
+    log,
+    check: () => checkAll(locks),
+    ...(await doorsOf(config)),
+  });
+  const where = [...server.addresses, ...server.httpAddresses.map((address) => `http ${address}`)];
+  log.info({ pid: process.pid }, `listening on ${where.join(", ")}`);
+  await aborted(signal);
+  await server.drain();
+  return ExitCode.OK;
+};
+
+// What is wrong with an address or a certificate here was configured so.
+async function open(options: ServeOptions): ReturnType<typeof openDoors> {
+  try {
+    return await openDoors(options);
+  } catch (thrown) {
+    if (!(thrown instanceof LockError) || thrown.kind !== "invalid-field") throw thrown;
+    throw new UnusableConfigError(thrown.message, { cause: thrown });
+  }
+}
+
+function daemonFlags(words: Words): Flags {
+  return {
+    ...(words.has("listen") ? { listen: words.values("listen") } : {}),
+    ...(words.has("http") ? { http: words.values("http") } : {}),
+    ...(words.has("insecure") ? { insecure: true } : {}),
+    daemonCert: words.value("cert"),
+    daemonKey: words.value("key"),
+    daemonClientCa: words.value("ca"),
+    logLevel: words.value("log-level"),
+  };
+}
+
+async function doorsOf({
+  daemon,
+}: Config): Promise<Pick<ServeOptions, "listen" | "http" | "insecure" | "tls">> {
+  const { listen, http, insecure, tls } = daemon;
+  if (tls === undefined) return { listen, http, insecure };
+  const { cert, key, clientCa } = tls;
+  return {
+    ...{ listen, http, insecure },
+    tls: {
+      cert: await readPem("cert", cert),
+      key: await readPem("key", key),
+      ...(clientCa === undefined ? {} : { clientCa: await readPem("ca", clientCa) }),
+    },
+  };
+}
+
+async function checkAll({ backends }: OpenLocks): Promise<void> {
+  for (const [, backend] of backends) await backend.check();
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else
+      signal.addEventListener(
+        "abort",
+        () => {
+          resolve();
+        },
+        { once: true },
+      );
+  });
+}

@@ -1,0 +1,28 @@
+// The public TypeScript API: a client for programs, and the port for those who write a backend.
+// How to test a backend is in "stormlock/conformance".
+
+export { connect, type ConnectOptions } from "./connect.js";
+export type {
+  AcquireOptions,
+  AcquireResult,
+  HeldLease,
+  LockClient,
+  RenewResult,
+} from "./rpc/client.js";
+export { LockError, type ErrorKind, type LockErrorDetails } from "./lock/errors.js";
+export { newLeaseId, type Lease } from "./lock/lease.js";
+export { formatDuration, parseDuration } from "./lock/duration.js";
+export type { Clock } from "./lock/clock.js";
+export { systemClock } from "./system-clock.js";
+export type {
+  AcquireAnswer,
+  AcquireAsk,
+  Backend,
+  BackendTraits,
+  Failed,
+  ListAsk,
+  ReleaseAnswer,
+  ReleaseAsk,
+  RenewAnswer,
+  RenewAsk,
+} from "./lock/backend.js";
