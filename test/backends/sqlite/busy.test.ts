@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import { openSqlite } from "../../../src/backends/sqlite/backend.js";
+import { FakeClock } from "../../support/fake-clock.js";
+import { ask, holder, storeFile, take } from "./stage.js";
+
+describe("while another process has the file's lock", () => {
+  it("a write fails in time and says why, reading goes on, and all is well afterwards", async () => {
+    await using file = await storeFile();
+    await using backend = await file.open({ busyMs: 300 });
+    await take(backend, "a");
+    const other = await file.raw();
+    try {
+      other.exec("BEGIN IMMEDIATE");
+      const startedMs = performance.now();
+      await expect(backend.acquire([ask("b")])).rejects.toMatchObject({
+        kind: "unavailable",
+        message: expect.stringMatching(/locks\.db is locked by another process.*fuser/u),
+      });
+      expect(performance.now() - startedMs).toBeGreaterThan(290);
+      expect(performance.now() - startedMs).toBeLessThan(3000);
+      expect(await holder(backend, "a")).toBeDefined();
+      await expect(backend.check()).rejects.toMatchObject({ kind: "unavailable" });
+      other.exec("ROLLBACK");
+    } finally {
+      other.close();
+    }
+    await backend.check();
+    expect(await holder(backend, "b")).toBeUndefined();
+    await take(backend, "b");
+  });
+
+  it("a write waits for a lock that comes free in time", async () => {
+    await using file = await storeFile();
+    await using backend = await file.open();
+    const other = await file.raw();
+    try {
+      other.exec("BEGIN IMMEDIATE");
+      const taken = take(backend, "a");
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      other.exec("ROLLBACK");
+      expect((await taken).resource).toBe("a");
+    } finally {
+      other.close();
+    }
+  });
+});
+
+describe("the store's thread", () => {
+  it("that does not answer costs a call its time, not more, and can be closed", async () => {
+    await using file = await storeFile();
+    const clock = new FakeClock();
+    const backend = await openSqlite({ path: file.path }, { clock }, { busyMs: 600_000 });
+    await take(backend, "a");
+    const other = await file.raw();
+    try {
+      other.exec("BEGIN IMMEDIATE");
+      let failure: unknown;
+      const call = take(backend, "b").catch((error: unknown) => (failure = error));
+      await clock.advance(9_999);
+      expect(failure).toBeUndefined();
+      await clock.advance(1);
+      await call;
+      expect(failure).toMatchObject({ message: expect.stringContaining("not answered for 10 s") });
+
+      let isClosed = false;
+      void backend[Symbol.asyncDispose]().then(() => (isClosed = true));
+      await clock.advance(10_000);
+      await clock.advance(10_000);
+      expect(isClosed).toBe(true);
+      expect(clock.pending).toBe(0);
+    } finally {
+      other.close();
+    }
+  });
+
+  it("that dies fails the calls under way, and the next call starts another", async () => {
+    await using file = await storeFile();
+    const threads: { terminate(): Promise<number> }[] = [];
+    const onThread = (thread: (typeof threads)[number]): number => threads.push(thread);
+    process.on("worker", onThread);
+    try {
+      await using backend = await file.open();
+      const lease = await take(backend, "a");
+      const calls = Array.from({ length: 20 }, (_, n) => backend.acquire([ask(String(n))]));
+      const settled = Promise.allSettled(calls);
+      await threads[0]?.terminate();
+      for (const call of await settled) {
+        if (call.status === "rejected") expect(call.reason).toMatchObject({ kind: "unavailable" });
+      }
+      expect((await holder(backend, "a"))?.token).toBe(lease.token);
+      expect(threads).toHaveLength(2);
+      await threads[1]?.terminate();
+    } finally {
+      process.off("worker", onThread);
+    }
+  });
+
+  it("leaves nothing behind when it is closed: no timer, no log file", async () => {
+    await using file = await storeFile();
+    const clock = new FakeClock();
+    const backend = await openSqlite({ path: file.path }, { clock });
+    backend.watch?.(() => undefined);
+    await Promise.all([take(backend, "a"), take(backend, "b")]);
+    await backend[Symbol.asyncDispose]();
+    expect(clock.pending).toBe(0);
+    const { readdir } = await import("node:fs/promises");
+    expect(await readdir(file.directory)).toEqual(["locks.db"]);
+  });
+});
