@@ -157,7 +157,7 @@ export class Keeper implements AsyncDisposable {
 
   // Says what has not been said on this stream: a heartbeat first, then what it carries.
   #speak(stream: OpenStream, nowMs: number): void {
-    const due = [...this.#wishes.values()].filter((wish) => wish.isDue(nowMs));
+    const due = [...this.#wishes.values()].filter((wish) => nowMs >= wish.speakAtMs);
     const isPeriodOver = nowMs >= stream.lastBeatAtMs + this.#periodMs();
     if (due.length > 0 || isPeriodOver || this.#mustBeat) this.#beat(stream);
     for (const wish of due) stream.link.say(wish.nextMessage(nowMs));
@@ -318,7 +318,7 @@ export class Keeper implements AsyncDisposable {
           ? this.#connectAtMs
           : Math.min(this.#silentUntilMs(), stream.lastBeatAtMs + this.#periodMs());
       for (const wish of this.#wishes.values()) {
-        atMs = Math.min(atMs, wish.lookAtMs);
+        atMs = Math.min(atMs, wish.lookAtMs, stream === undefined ? Infinity : wish.speakAtMs);
         if (wish.phase === "asking") atMs = Math.min(atMs, this.#aloneUntilMs(wish));
       }
     }

@@ -172,25 +172,23 @@ export class Wish implements Hold {
   get lookAtMs(): number {
     switch (this.#phase) {
       case "asking":
-        return Math.min(this.#isSaid ? Infinity : this.#retryAtMs, this.#giveUpAtMs());
+        return this.#giveUpAtMs();
       case "holding": {
-        const { state } = this.#belief;
-        if (state === "PENDING") return this.#isSaid ? Infinity : this.#retryAtMs;
-        const changeAtMs = state === "HELD" ? this.#belief.riskAtMs : this.#belief.deadlineMs;
-        return Math.min(
-          changeAtMs,
-          this.#belief.deadlineMs,
-          this.#isSaid ? Infinity : this.#retryAtMs,
-        );
+        const { state, riskAtMs, deadlineMs } = this.#belief;
+        if (state === "PENDING") return Infinity;
+        return state === "HELD" ? Math.min(riskAtMs, deadlineMs) : deadlineMs;
       }
       case "releasing":
-        return Math.min(
-          this.#isSaid ? Infinity : Math.max(this.#retryAtMs, this.#releaseAtMs),
-          this.#farewellEndsMs(),
-        );
+        return this.#farewellEndsMs();
       case "over":
         return Infinity;
     }
+  }
+
+  /** When there is something to say next, on a stream. */
+  get speakAtMs(): number {
+    if (this.#isSaid || this.#phase === "over") return Infinity;
+    return this.#phase === "releasing" ? Math.max(this.#retryAtMs, this.#releaseAtMs) : this.#retryAtMs;
   }
 
   /** Does what time has brought. */
@@ -208,12 +206,6 @@ export class Wish implements Hold {
     }
     if (this.#phase === "releasing" && nowMs >= this.#farewellEndsMs()) this.#over("unknown");
     this.#tell();
-  }
-
-  /** Whether there is something to say now. */
-  isDue(nowMs: number): boolean {
-    if (this.#isSaid || nowMs < this.#retryAtMs) return false;
-    return this.#phase !== "releasing" || nowMs >= this.#releaseAtMs;
   }
 
   nextMessage(nowMs: number): HolderSays {

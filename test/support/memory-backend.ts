@@ -64,7 +64,7 @@ export class MemoryStore {
     const row = this.#rows.get(resource);
     if (row !== undefined && this.#isHeld(row)) {
       if (row.lease.leaseId !== leaseId) return { kind: "held", holder: this.#lease(row) };
-      return { kind: "granted", lease: this.#extend(row, ttlMs), created: false };
+      return { kind: "granted", lease: this.#extend(row, ttlMs, 0), created: false };
     }
     if (row?.lease.leaseId === leaseId) return { kind: "spent" };
     const createdAtUs = BigInt(Math.floor(this.clock.wallMs() * 1000));
@@ -82,10 +82,10 @@ export class MemoryStore {
     return { kind: "granted", lease: this.#lease(granted), created: true };
   }
 
-  renew({ resource, leaseId, ttlMs }: RenewAsk): RenewAnswer {
+  renew({ resource, leaseId, ttlMs, ageMs = 0 }: RenewAsk): RenewAnswer {
     const row = this.#held(resource, leaseId);
     if (row === undefined) return { kind: "lost" };
-    return { kind: "renewed", lease: this.#extend(row, ttlMs ?? row.lease.ttlMs) };
+    return { kind: "renewed", lease: this.#extend(row, ttlMs ?? row.lease.ttlMs, ageMs) };
   }
 
   release({ resource, leaseId, ifRevision }: ReleaseAsk, by: MemoryBackend): ReleaseAnswer {
@@ -121,11 +121,11 @@ export class MemoryStore {
     return !isReleased && endsAtMs > this.clock.monotonicMs();
   }
 
-  #extend(row: Row, ttlMs: number): Lease {
+  #extend(row: Row, ttlMs: number, ageMs: number): Lease {
     const extended = {
       ...row,
       lease: { ...row.lease, ttlMs, revision: row.lease.revision + 1n },
-      endsAtMs: Math.max(row.endsAtMs, this.clock.monotonicMs() + ttlMs),
+      endsAtMs: Math.max(row.endsAtMs, this.clock.monotonicMs() + ttlMs - ageMs),
     };
     this.#rows.set(row.lease.resource, extended);
     return this.#lease(extended);

@@ -82,8 +82,11 @@ class SqliteBackend implements Backend {
 
   async renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
     const values = asks.map(
-      ({ resource, leaseId, ttlMs }) =>
-        [resource, leaseId, ttlMs === undefined ? undefined : Math.ceil(ttlMs)] as const,
+      ({ resource, leaseId, ttlMs, ageMs = 0 }) =>
+        [
+          ...([resource, leaseId, ttlMs === undefined ? undefined : Math.ceil(ttlMs)] as const),
+          Math.ceil(ageMs),
+        ] as const,
     );
     const answers = await this.#thread.ask(["renew", values]);
     return answers.map((answer, index) =>

@@ -83,7 +83,7 @@ export class Leases {
       if (isHeld(row, moment)) {
         if (row.lease_id !== leaseId)
           return { answer: ["held", leaseValues(row, moment)], isNew: false };
-        return { answer: ["extended", this.#renewed(key, row, ttlMs, moment)], isNew: false };
+        return { answer: ["extended", this.#renewed(key, row, ttlMs, 0, moment)], isNew: false };
       }
       if (row.lease_id === leaseId) return { answer: ["spent"], isNew: false };
     }
@@ -100,11 +100,11 @@ export class Leases {
     return { answer: ["granted", lease], isNew: row === undefined };
   }
 
-  renew([resource, leaseId, ttlMs]: RenewAskValues, moment: Moment): AnswerValues {
+  renew([resource, leaseId, ttlMs, ageMs]: RenewAskValues, moment: Moment): AnswerValues {
     const key = Buffer.from(resource);
     const row = this.#row(key);
     if (row?.lease_id !== leaseId || !isHeld(row, moment)) return ["lost"];
-    return ["renewed", this.#renewed(key, row, ttlMs ?? row.ttl_ms, moment)];
+    return ["renewed", this.#renewed(key, row, ttlMs ?? row.ttl_ms, ageMs, moment)];
   }
 
   release([resource, leaseId, ifRevision]: ReleaseAskValues, moment: Moment): AnswerValues {
@@ -135,8 +135,14 @@ export class Leases {
     return this.#find.get(key) as unknown as LeaseRow | undefined;
   }
 
-  #renewed(key: Uint8Array, row: LeaseRow, ttlMs: number, moment: Moment): LeaseValues {
-    const expiresUs = Math.max(row.expires_us, moment.nowUs + ttlMs * 1000); // Q3
+  #renewed(
+    key: Uint8Array,
+    row: LeaseRow,
+    ttlMs: number,
+    ageMs: number,
+    moment: Moment,
+  ): LeaseValues {
+    const expiresUs = Math.max(row.expires_us, moment.nowUs + (ttlMs - ageMs) * 1000); // Q3
     const revision = row.revision + 1;
     this.#extend.run(key, expiresUs, ttlMs, revision, moment.nowUs);
     return leaseValues({ ...row, expires_us: expiresUs, ttl_ms: ttlMs, revision }, moment);

@@ -5,8 +5,8 @@ export const NO_REVISION = -1;
 
 /** [resource, lease id, principal, ttl in ms, reason, labels as JSON] */
 export type AcquireAskValues = readonly [string, string, string, number, string, string];
-/** [resource, lease id, ttl in ms or undefined for the lease's own] */
-export type RenewAskValues = readonly [string, string, number | undefined];
+/** [resource, lease id, ttl in ms or undefined for the lease's own, age in ms] */
+export type RenewAskValues = readonly [string, string, number | undefined, number];
 /** [resource, lease id, revision or NO_REVISION] */
 export type ReleaseAskValues = readonly [string, string, number];
 /** [prefix, after, limit] */

@@ -32,6 +32,14 @@ const FUSE_TYPE = 0x65735546;
 const NETWORK_FUSE =
   /^fuse\.(?:sshfs|rclone|s3fs|goofys|geesefs|mount-s3|gcsfuse|blobfuse2?|glusterfs|ceph|ceph-fuse|davfs2?|curlftpfs|juicefs|moosefs|mfs|lizardfs|seaweedfs|weed|gvfsd-fuse|afp.*)$/u;
 
+/** How the file system is asked; tests answer for it. */
+export interface Probes {
+  readonly statFs?: StatFs;
+  /** Linux's table of mounts, as /proc/self/mountinfo has it. */
+  readonly mounts?: () => Promise<string>;
+  readonly realPath?: (path: string) => Promise<string>;
+}
+
 /**
  * Refuses a path on a network file system.
  * On macOS the numbers mean other things, and nothing is refused.
@@ -39,13 +47,10 @@ const NETWORK_FUSE =
  */
 export async function refuseNetworkFileSystem(
   path: string,
-  {
-    statFs = statfs,
-    mounts = readMounts,
-  }: { statFs?: StatFs; mounts?: () => Promise<string> } = {},
+  { statFs = statfs, mounts = readMounts, realPath = realpath }: Probes = {},
 ): Promise<void> {
   if (process.platform !== "linux") return;
-  const place = await nearestExisting(path);
+  const place = await nearestExisting(path, realPath);
   const type = (await statFs(place)).type >>> 0;
   const name = type === FUSE_TYPE ? networkFuse(await mounts(), place) : NETWORK_TYPES[type];
   if (name === undefined) return;
@@ -55,9 +60,12 @@ export async function refuseNetworkFileSystem(
   );
 }
 
-async function nearestExisting(path: string): Promise<string> {
+async function nearestExisting(
+  path: string,
+  realPath: (path: string) => Promise<string>,
+): Promise<string> {
   for (let place = path; place !== dirname(place); place = dirname(place)) {
-    const real = await realpath(place).catch(() => undefined);
+    const real = await realPath(place).catch(() => undefined);
     if (real !== undefined) return real;
   }
   return "/";
