@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build } from "rolldown";
@@ -90,7 +90,12 @@ export class HoldBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const run of this.#runs) await run.clearAway();
+    // Also those that were started by others: the log tells of every wrapper.
+    for (const file of readdirSync(this.folder)) {
+      if (file.endsWith(".log")) clearAway(this.notes(file.slice(0, -".log".length)));
+    }
+    for (const run of this.#runs) run.wrapper.kill("SIGKILL");
+    await Promise.all(this.#runs.map((run) => run.exit));
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
@@ -143,34 +148,47 @@ export class HoldRun {
 
   /** The living processes that carry this hold's marker. */
   marked(): number[] {
-    const marker = this.notes.find((note) => note.what === "begun")?.marker;
-    if (marker === undefined) return [];
-    return table.pids().filter((pid) => {
-      const stat = table.stat(pid);
-      if (stat === undefined || !isAlive(stat)) return false;
-      return table.variable(pid, MARKER_VARIABLE)?.split(":").includes(marker) ?? false;
-    });
+    return marked(this.notes);
   }
+}
 
-  async clearAway(): Promise<void> {
-    const guardians = this.notes.flatMap(({ guardianPid }) => guardianPid ?? []);
-    const ours = guardians.filter((pid) => isGuardian(pid));
-    for (const pid of [this.pid, ...ours, ...this.marked()]) {
-      try {
-        process.kill(pid, "SIGKILL");
-      } catch {
-        // It had ended, as it should.
-      }
+function marked(notes: readonly Note[]): number[] {
+  const marker = notes.find((note) => note.what === "begun")?.marker;
+  if (marker === undefined) return [];
+  return table.pids().filter((pid) => {
+    const stat = table.stat(pid);
+    if (stat === undefined || !isAlive(stat)) return false;
+    return table.variable(pid, MARKER_VARIABLE)?.split(":").includes(marker) ?? false;
+  });
+}
+
+/** Kills what a test has left behind: the command, its wrapper, its guardians. */
+function clearAway(notes: readonly Note[]): void {
+  const guardians = notes.flatMap(({ guardianPid }) => guardianPid ?? []);
+  const wrappers = notes.flatMap(({ pid }) => pid ?? []);
+  const left = [
+    ...wrappers.filter((pid) => runsProgram(pid, "driver.js")),
+    ...guardians.filter((pid) => isGuardian(pid)),
+    ...marked(notes),
+  ];
+  for (const pid of new Set(left)) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended in the meantime.
     }
-    await this.exit;
   }
 }
 
 export function isGuardian(pid: number): boolean {
+  return runsProgram(pid, "guardian.js");
+}
+
+function runsProgram(pid: number, program: string): boolean {
   const stat = table.stat(pid);
   if (stat === undefined || !isAlive(stat)) return false;
   try {
-    return readFileSync(`/proc/${String(pid)}/cmdline`, "utf8").includes("guardian.js");
+    return readFileSync(`/proc/${String(pid)}/cmdline`, "utf8").includes(program);
   } catch {
     return false;
   }

@@ -24,6 +24,8 @@ export interface DriverOptions {
   readonly diesAfterSpawn?: boolean;
   /** Stops itself between the last look at the deadline and the start of the command. */
   readonly stopsBeforeSpawn?: boolean;
+  /** Says something on stderr before the command starts and with each renewal. */
+  readonly says?: boolean;
   readonly leases?: readonly { resource: string; token: number }[];
 }
 
@@ -57,6 +59,7 @@ const environment = childEnvironment(
 async function run(): Promise<ChildEnd> {
   await using guardian = options.diesAfterSpawn === true ? new DyingLink() : new GuardianLink();
   note("begun", { marker, guardianPid: guardian.pid, pid: process.pid });
+  if (options.says === true) say("about to start");
   await using child = await GuardedChild.start(guardian, {
     command,
     args,
@@ -77,6 +80,7 @@ async function run(): Promise<ChildEnd> {
     if (hostNow().hrMs - begunMs >= (options.keepForMs ?? Infinity)) return;
     deadline = later(hostNow(), options.ttlMs);
     child.extend(deadline);
+    if (options.says === true) say("still there");
     note("extended", { deadlineMs: deadline.hrMs, guardianPid: guardian.pid });
   }, options.ttlMs / 6);
   const timers: NodeJS.Timeout[] = [];
