@@ -13,7 +13,7 @@ import {
   type Entry,
 } from "./document.js";
 import { complaintText, type Complaint } from "./errors.js";
-import { quoted } from "./secrets.js";
+import { shown } from "./secrets.js";
 import { suggest } from "./suggestion.js";
 import {
   readDuration,
@@ -206,7 +206,7 @@ class FileReading {
         file: this.#document.path,
         line: section.line,
         key: headerOf(this.#document.dialect, section),
-        found: quoted(section.name),
+        found: shown("", section.name),
         expected: `the name of a resource (${error.message})`,
       });
       return false;
