@@ -121,7 +121,7 @@ function decodeDetails(encoded: Uint8Array | undefined): readonly Any[] {
 
 // What grpc-js says when no connection came about, so that nothing was sent at all.
 function isUnsent(code: number, message: string): boolean {
-  return code === Code.UNAVAILABLE && message.startsWith("No connection established");
+  return code === Code.UNAVAILABLE && message.includes("No connection established");
 }
 
 function kindOfBareCode(code: number): ErrorKind {

@@ -143,7 +143,8 @@ class GrpcTransport implements Transport {
   ): string {
     if (details !== undefined) return error.details;
     if (error.code === Status.UNAVAILABLE) {
-      return `${this.#where} cannot be reached: ${error.details}`;
+      const why = error.details.replace(/\.? Resolution note: $/u, "");
+      return `${this.#where} cannot be reached: ${why}`;
     }
     if (error.code === Status.DEADLINE_EXCEEDED && timeoutMs !== undefined) {
       return `${this.#where} has not answered within ${String(Math.round(timeoutMs))} ms`;
