@@ -1,4 +1,5 @@
 import { Socket } from "node:net";
+import { setPriority } from "node:os";
 import { Guardian } from "./hold/guardian.js";
 
 // The process that ends a command in time when its wrapper cannot: see hold/guardian.ts. It is
@@ -6,6 +7,8 @@ import { Guardian } from "./hold/guardian.js";
 // Node's built-ins alone, to be ready within a blink and small all its life.
 
 const LINK_FD = 3;
+// It sleeps nearly always; when it wakes, a deadline has come, on a host that may be busy.
+const HIGH_PRIORITY = -10;
 
 const link = new Socket({ fd: LINK_FD });
 const guardian = new Guardian({
@@ -37,3 +40,8 @@ const wrapperDied = (): void => {
 };
 link.on("error", wrapperDied);
 link.on("close", wrapperDied);
+try {
+  setPriority(HIGH_PRIORITY);
+} catch {
+  // Not for this user: then it waits its turn like everybody.
+}

@@ -22,7 +22,6 @@ export type ToGuardian =
 
 /** What the guardian says to its wrapper. */
 export type FromGuardian =
-  | { readonly say: "ready" }
   | { readonly say: "guarding" }
   | { readonly say: "seen"; readonly count: number }
   /** The command has been asked to end: it was due. */

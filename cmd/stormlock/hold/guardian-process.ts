@@ -128,7 +128,7 @@ export class GuardianProcess {
   #take(message: FromGuardian): void {
     if (message.say === "guarding") this.#guards?.();
     else if (message.say === "seen") this.#deadlinesSeen = message.count;
-    else if (message.say === "terminating") this.#events.terminating();
+    else this.#events.terminating();
   }
 
   #dead(): void {

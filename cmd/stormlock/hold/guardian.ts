@@ -50,7 +50,6 @@ export class Guardian {
 
   constructor(options: GuardianOptions) {
     this.#options = options;
-    this.#send({ say: "ready" });
   }
 
   /** Takes what came over the link. */

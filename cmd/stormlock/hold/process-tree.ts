@@ -64,6 +64,7 @@ export class ProcessTree implements Processes {
   }
 
   kill(): number {
+    this.#killKnown();
     // Each dies as soon as it is found: some live only long enough to start the next.
     const members = this.#find((member) => {
       this.#signal(member, "SIGKILL");
@@ -73,6 +74,15 @@ export class ProcessTree implements Processes {
       this.#trySignal(-session.pid, "SIGKILL");
     }
     return members.filter((member) => !this.#forbidden.has(member.pid)).length;
+  }
+
+  // To look through all processes takes some ms, and a deadline has none to give away.
+  #killKnown(): void {
+    for (const [pid, startTicks] of this.#known) {
+      const stat = this.#options.table.stat(pid);
+      if (stat?.startTicks !== startTicks) this.#known.delete(pid);
+      else if (isAlive(stat)) this.#signal(stat, "SIGKILL");
+    }
   }
 
   /** Every living member, parents before their children; `found` hears of each at once. */
