@@ -197,5 +197,5 @@ function expectedBy(issue: Issue): string {
       .map((value) => (typeof value === "string" ? quoted(value) : String(value)))
       .join(" or ");
   }
-  return /expected (.+)$/su.exec(issue.message)?.[1] ?? issue.message;
+  return /(?:expected|^must be) (.+)$/su.exec(issue.message)?.[1] ?? issue.message;
 }

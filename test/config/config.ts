@@ -10,7 +10,10 @@ import { readTomlDocument } from "../../src/config/toml-document.js";
 const SCHEMAS: Readonly<Record<string, ZodObject>> = {
   sqlite: z.strictObject({ path: z.string() }),
   etcd: z.strictObject({
-    host: z.string().default("localhost"),
+    host: z
+      .string()
+      .refine((host) => !host.includes("/"), { error: "must be a host without a scheme" })
+      .default("localhost"),
     port: z.int().min(1).max(65_535).default(2379),
     ca_cert: z.string().optional(),
     user: z.string().optional(),

@@ -135,6 +135,18 @@ describe("interpolation", () => {
     expect(interpolate(value, keys)).toEqual({ kind: "bad", found, expected });
   });
 
+  test("goes through ten values that refer to others, and not through eleven", () => {
+    const chain = (length: number): Map<string, string> =>
+      new Map(
+        Array.from({ length: length + 1 }, (_, index) => [
+          `k${String(index)}`,
+          index === length ? "end" : `%(k${String(index + 1)})s`,
+        ]),
+      );
+    expect(interpolate("%(k1)s", chain(10))).toMatchObject({ kind: "text", text: "end" });
+    expect(interpolate("%(k1)s", chain(11))).toMatchObject({ kind: "bad" });
+  });
+
   test("ends soon, however the values refer to each other", () => {
     const wide = new Map(
       Array.from({ length: 8 }, (_, level) => [

@@ -306,6 +306,13 @@ describe("limits have to fit together", () => {
   });
 });
 
+test("what a backend says of its own keys is passed on", async () => {
+  const text = '[default]\nbackend = "etcd"\n[backend.etcd]\nhost = "http://h"\n';
+  expect(await complaintsOf(fromToml(text))).toEqual([
+    '/etc/stormlock/config.toml:4: [backend.etcd] host: found "http://h"; expected a host without a scheme',
+  ]);
+});
+
 test("a section that looks like a mistyped [default] or [daemon] is warned of", async () => {
   const { warnings } = await fromToml('[defaults]\nttl = "5s"\n');
   expect(warnings).toEqual([
