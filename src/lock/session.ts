@@ -66,7 +66,8 @@ export class HoldSession {
     });
   }
 
-  /** How many of the holder's questions are being worked on, waits included. */
+  /** How many of the holder's resumes and releases are being worked on. (Acquires are bounded by
+   *  the number of leases that a stream may have.) */
   get busy(): number {
     return this.#busy;
   }
@@ -106,9 +107,10 @@ export class HoldSession {
       this.#deny(message, thrown);
       return;
     }
-    this.#busy += 1;
+    const cost = message.kind === "acquire" ? 0 : 1;
+    this.#busy += cost;
     void this.#answer(message).finally(() => {
-      this.#busy -= 1;
+      this.#busy -= cost;
     });
   }
 

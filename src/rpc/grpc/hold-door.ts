@@ -1,0 +1,146 @@
+// A Hold stream as it comes through grpc-js.
+//
+//   D1. The headers of the answer go out at once: some clients wait for them before they send.
+//   D2. A holder that does not read is not buffered for without bound: nothing more is read from
+//       it, only the newest ack is kept, and after two missed acks the stream ends.
+//   D3. A holder that floods is read more slowly.
+
+import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { Metadata } from "@grpc/grpc-js";
+import type { HoldRequest, HoldResponse } from "../../gen/stormlock/v1/lock_pb.js";
+import { asLockError, LockError } from "../../lock/errors.js";
+import { heartbeatPeriodMs, type DaemonSays } from "../../lock/hold.js";
+import type { HoldSession } from "../../lock/session.js";
+import { daemonMessage, holderSays } from "../hold-messages.js";
+import type { HoldHub } from "../hold-hub.js";
+import type { Received } from "./definition.js";
+import { failedStatus } from "./trailer.js";
+
+// With so many questions open nothing more is read until half of them are answered (D3).
+const MOST_BUSY = 1000;
+const LOOK_AGAIN_MS = 5;
+
+// D2: two periods, but neither a moment nor half a minute.
+const SHORTEST_BLOCK_MS = 2000;
+
+export type HoldCall = ServerDuplexStream<Received<HoldRequest>, HoldResponse>;
+
+/** Serves one stream to its end. */
+export function serveHold(call: HoldCall, hub: HoldHub, identity: string | undefined): void {
+  new HoldStream(call, hub, identity);
+}
+
+class HoldStream {
+  readonly #call: HoldCall;
+  readonly #hub: HoldHub;
+  readonly #session: HoldSession;
+  #held: DaemonSays[] = [];
+  #isBlocked = false;
+  #isOver = false;
+  #stopBlocked: (() => void) | undefined;
+
+  constructor(call: HoldCall, hub: HoldHub, identity: string | undefined) {
+    this.#call = call;
+    this.#hub = hub;
+    this.#session = hub.open(
+      identity,
+      (message) => {
+        this.#say(message);
+      },
+      () => {
+        this.#fail(new LockError("unavailable", "this daemon is about to stop; resume elsewhere"));
+      },
+    );
+    call.sendMetadata(new Metadata()); // D1
+    call.on("data", (received: Received<HoldRequest>) => {
+      this.#hear(received);
+    });
+    call.on("drain", () => {
+      this.#unblock();
+    });
+    call.once("end", () => {
+      // The holder has said its last word: a stream that is over in both directions (S5).
+      this.#close();
+      call.end();
+    });
+    call.once("cancelled", () => {
+      this.#close();
+    });
+    call.once("error", () => {
+      this.#close();
+    });
+    call.once("close", () => {
+      this.#close();
+    });
+  }
+
+  #hear(received: Received<HoldRequest>): void {
+    if (this.#isOver) return;
+    try {
+      if (received instanceof LockError) throw received;
+      this.#session.hear(holderSays(received));
+    } catch (thrown) {
+      this.#fail(asLockError(thrown));
+      return;
+    }
+    if (this.#session.busy > MOST_BUSY) this.#slowDown();
+  }
+
+  // D3
+  #slowDown(): void {
+    if (this.#call.isPaused()) return;
+    this.#call.pause();
+    const look = (): void => {
+      if (this.#isOver) return;
+      if (this.#session.busy > MOST_BUSY / 2) this.#hub.clock.after(LOOK_AGAIN_MS, look);
+      else if (!this.#isBlocked) this.#call.resume();
+    };
+    this.#hub.clock.after(LOOK_AGAIN_MS, look);
+  }
+
+  #say(message: DaemonSays): void {
+    if (this.#isOver) return;
+    if (this.#isBlocked) this.#hold(message);
+    else if (!this.#call.write(daemonMessage(message))) this.#block();
+  }
+
+  // D2. What the holder must know is kept: there is no more of it than it has asked for. Of acks
+  // only the newest matters, and a place in a queue will be told again.
+  #hold(message: DaemonSays): void {
+    if (message.kind === "queued") return;
+    if (message.kind === "heartbeat-ack") {
+      this.#held = this.#held.filter(({ kind }) => kind !== "heartbeat-ack");
+    }
+    this.#held.push(message);
+  }
+
+  #block(): void {
+    this.#isBlocked = true;
+    this.#call.pause();
+    const periodMs = heartbeatPeriodMs(this.#session.smallestTtlMs);
+    this.#stopBlocked = this.#hub.clock.after(Math.max(2 * periodMs, SHORTEST_BLOCK_MS), () => {
+      this.#fail(new LockError("overloaded", "the holder does not read what it is told"));
+    });
+  }
+
+  #unblock(): void {
+    if (!this.#isBlocked) return;
+    this.#isBlocked = false;
+    this.#stopBlocked?.();
+    this.#call.resume();
+    for (const message of this.#held.splice(0)) this.#say(message);
+  }
+
+  #fail(error: LockError): void {
+    if (this.#isOver) return;
+    this.#close();
+    this.#call.emit("error", failedStatus(error));
+  }
+
+  #close(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#stopBlocked?.();
+    this.#hub.close(this.#session);
+  }
+}

@@ -1,0 +1,76 @@
+import { sleep } from "../lock/clock.js";
+import type { DaemonSays } from "../lock/hold.js";
+import type { LockManager } from "../lock/manager.js";
+import { HoldSession } from "../lock/session.js";
+
+/** At the most so long does a draining daemon wait for holders to go elsewhere. */
+const LONGEST_DRAIN_MS = 10_000;
+
+/** All Hold streams of a daemon. */
+export class HoldHub {
+  readonly #locks: LockManager;
+  readonly #keeping = new Map<string, HoldSession>();
+  readonly #visits = new Map<
+    HoldSession,
+    { readonly say: (message: DaemonSays) => void; readonly dismiss: () => void }
+  >();
+  #isDraining = false;
+
+  constructor(locks: LockManager) {
+    this.#locks = locks;
+  }
+
+  get clock(): LockManager["clock"] {
+    return this.#locks.clock;
+  }
+
+  /** How many streams are open. */
+  get streams(): number {
+    return this.#visits.size;
+  }
+
+  /** How many leases they keep. */
+  get leases(): number {
+    let count = 0;
+    for (const session of this.#visits.keys()) count += session.leases;
+    return count;
+  }
+
+  /**
+   * A stream has been opened. Whoever opens one closes it.
+   * @param dismiss ends the stream from the daemon's side
+   */
+  open(
+    identity: string | undefined,
+    say: (message: DaemonSays) => void,
+    dismiss: () => void,
+  ): HoldSession {
+    const session = new HoldSession({ locks: this.#locks, say, identity, keeping: this.#keeping });
+    this.#visits.set(session, { say, dismiss });
+    return session;
+  }
+
+  /** A stream is over. */
+  close(session: HoldSession): void {
+    if (this.#visits.delete(session)) session.end();
+  }
+
+  /**
+   * Sends every holder elsewhere, and ends the streams of those who have not gone by then: within
+   * a third of the shortest ttl, so that all can resume in time. Nothing is released.
+   */
+  async drain(withinMs: number): Promise<void> {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    let resumeWithinMs = Math.min(LONGEST_DRAIN_MS, withinMs);
+    for (const { smallestTtlMs } of this.#visits.keys()) {
+      resumeWithinMs = Math.min(resumeWithinMs, smallestTtlMs / 3);
+    }
+    for (const { say } of this.#visits.values()) say({ kind: "draining", resumeWithinMs });
+    const untilMs = this.clock.monotonicMs() + resumeWithinMs;
+    while (this.#visits.size > 0 && this.clock.monotonicMs() < untilMs) {
+      await sleep(this.clock, Math.min(20, untilMs - this.clock.monotonicMs()));
+    }
+    for (const { dismiss } of [...this.#visits.values()]) dismiss();
+  }
+}
