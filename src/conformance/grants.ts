@@ -165,6 +165,21 @@ export function grantStories(options: ConformanceOptions): void {
 
   story(
     options,
+    "a late renewal gives a lease what is left of its ttl, and not less",
+    async (stage) => {
+      const lease = await granted(stage.ours, stage.ask(stage.name(), { ttlMs: stage.shortTtlMs }));
+      const late = { ...lease, ttlMs: LONG_TTL_MS, ageMs: LONG_TTL_MS / 3 };
+      assert.equal((await stage.ours.renew([late]))[0]?.kind, "renewed");
+      const left = (await current(stage.theirs, lease.resource))?.remainingMs ?? 0;
+      assert.ok(left > LONG_TTL_MS / 2);
+      const later = { ...lease, ttlMs: LONG_TTL_MS, ageMs: LONG_TTL_MS - 1 };
+      assert.equal((await stage.theirs.renew([later]))[0]?.kind, "renewed");
+      assert.ok(((await current(stage.ours, lease.resource))?.remainingMs ?? 0) > LONG_TTL_MS / 2);
+    },
+  );
+
+  story(
+    options,
     "a conditional release ends only a lease that nobody has touched",
     async (stage) => {
       const untouched = await granted(stage.ours, stage.ask(stage.name("untouched")));

@@ -22,13 +22,9 @@ const OWNER_ONLY_FILE = 0o600;
  * @throws LockError "unavailable"
  */
 export function createMissing(path: string): void {
-  const found = statSync(path, { throwIfNoEntry: false });
-  if (found?.isDirectory() === true) {
-    refuse(`the store ${path} is a directory: name a file in it, e.g. ${path}/locks.db`);
-  }
   const directory = dirname(path);
   try {
-    if (found === undefined) {
+    if (!isThere(path)) {
       mkdirSync(directory, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
       createFile(path);
     }
@@ -36,8 +32,14 @@ export function createMissing(path: string): void {
     accessSync(path, constants.R_OK | constants.W_OK);
     accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    refuse(complaint(error, path, directory), error);
+    throw new LockError("unavailable", complaint(error, path, directory), { cause: error });
   }
+}
+
+function isThere(path: string): boolean {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory() !== true) return found !== undefined;
+  throw Object.assign(new Error("is a directory"), { code: "EISDIR" });
 }
 
 // Closing any descriptor of a file drops all of this process's locks on it, other threads'
@@ -58,6 +60,8 @@ function createFile(path: string): void {
 function complaint(error: unknown, path: string, directory: string): string {
   const { code = "", message } = error as NodeJS.ErrnoException;
   switch (code) {
+    case "EISDIR":
+      return `the store ${path} is a directory: name a file in it, e.g. ${path}/locks.db`;
     case "EACCES":
       return `the store ${path} cannot be written by this user: give read and write permission on it and on its directory, or name another path`;
     case "EROFS":
@@ -73,8 +77,4 @@ function complaint(error: unknown, path: string, directory: string): string {
     default:
       return `the store ${path} cannot be made: ${message}`;
   }
-}
-
-function refuse(message: string, cause?: unknown): never {
-  throw new LockError("unavailable", message, { cause });
 }

@@ -79,13 +79,10 @@ export class Leases {
     const [resource, leaseId, principal, ttlMs, reason, labels] = ask;
     const key = Buffer.from(resource);
     const row = this.#row(key);
-    if (row !== undefined) {
-      if (isHeld(row, moment)) {
-        if (row.lease_id !== leaseId)
-          return { answer: ["held", leaseValues(row, moment)], isNew: false };
-        return { answer: ["extended", this.#renewed(key, row, ttlMs, 0, moment)], isNew: false };
-      }
-      if (row.lease_id === leaseId) return { answer: ["spent"], isNew: false };
+    const refusal = refusalOf(row, leaseId, moment);
+    if (refusal !== undefined) return { answer: refusal, isNew: false };
+    if (row !== undefined && isHeld(row, moment)) {
+      return { answer: ["extended", this.#renewed(key, row, ttlMs, 0, moment)], isNew: false };
     }
     const token = Math.max((row?.token ?? moment.tokenFloor) + 1, moment.wallUs); // Q2
     const expiresUs = moment.nowUs + ttlMs * 1000;
@@ -98,6 +95,11 @@ export class Leases {
       ...([wallUs, wallUs + ttlMs * 1000, token, reason, labels] as const),
     ];
     return { answer: ["granted", lease], isNew: row === undefined };
+  }
+
+  /** The answer, if it is one that changes nothing: it needs no write transaction. */
+  refusal([resource, leaseId]: AcquireAskValues, moment: Moment): AnswerValues | undefined {
+    return refusalOf(this.#row(Buffer.from(resource)), leaseId, moment);
   }
 
   renew([resource, leaseId, ttlMs, ageMs]: RenewAskValues, moment: Moment): AnswerValues {
@@ -152,6 +154,17 @@ export class Leases {
 // Q1
 function isHeld(row: LeaseRow, moment: Moment): boolean {
   return row.released === 0 && row.expires_us > moment.nowUs;
+}
+
+function refusalOf(
+  row: LeaseRow | undefined,
+  leaseId: string,
+  moment: Moment,
+): AnswerValues | undefined {
+  if (row === undefined) return undefined;
+  const isOwn = row.lease_id === leaseId;
+  if (isHeld(row, moment)) return isOwn ? undefined : ["held", leaseValues(row, moment)];
+  return isOwn ? ["spent"] : undefined;
 }
 
 function leaseValues(row: LeaseRow, { nowUs, wallUs }: Moment): LeaseValues {

@@ -14,7 +14,7 @@ import { isBusy, StoreFault } from "./faults.js";
 import { createMissing } from "./file.js";
 import type { HostClock } from "./host-clock.js";
 import { Leases, type Moment } from "./leases.js";
-import type { ReadQuestion, WriteQuestion } from "./messages.js";
+import type { AnswerValues, ReadQuestion, WriteQuestion } from "./messages.js";
 import { Pruning, type Sweep } from "./prune.js";
 import { carryOver, createTables, inspect, inspectVersion, isOfThisBoot } from "./schema.js";
 
@@ -55,6 +55,8 @@ export class Store {
   readonly #options: StoreOptions;
   #connection: Connection | undefined;
   #stopped: StoreFault | undefined;
+  // As the file had it when last read.
+  #suspendedUs = 0;
   #seenVersion: unknown;
   #seenReleases: number | undefined;
 
@@ -72,32 +74,18 @@ export class Store {
   /** One transaction; the answers are in the questions' order. Throws as `open`. */
   write(questions: readonly WriteQuestion[]): unknown[] {
     return this.#guarded((connection) => {
-      this.#patiently(() => {
-        connection.database.exec("BEGIN IMMEDIATE");
-      });
-      const state = this.#state(connection, { mayWrite: true }); // T2
-      const work = { newRows: 0, releases: 0 };
-      const answers = questions.map((question) => answerWrite(connection, state, question, work));
-      if (work.newRows > 0) connection.pruning.step(work.newRows, state, state.nowUs);
-      if (work.releases > 0) connection.countReleases.run(work.releases);
-      connection.database.exec("COMMIT"); // T1
-      if (this.#seenReleases === state.releases) this.#seenReleases += work.releases;
-      return answers;
+      const isAsking = questions.every(([kind]) => kind === "acquire");
+      const refusals = isAsking ? this.#refusals(connection, questions) : undefined;
+      return refusals ?? this.#writing(connection, questions);
     });
   }
 
   /** As `write`, without a lock. */
   read(questions: readonly ReadQuestion[]): unknown[] {
     return this.#guarded((connection) =>
-      this.#patiently(() => {
-        connection.database.exec("BEGIN");
-        try {
-          const state = this.#state(connection, { mayWrite: false });
-          return questions.map((question) => answerRead(connection, state, question));
-        } finally {
-          endReading(connection.database);
-        }
-      }),
+      this.#reading(connection, (state) =>
+        questions.map((question) => answerRead(connection, state, question)),
+      ),
     );
   }
 
@@ -119,6 +107,55 @@ export class Store {
     const connection = this.#connection;
     this.#connection = undefined;
     if (connection?.database.isOpen === true) connection.database.close();
+  }
+
+  // Those who ask for what others hold are answered without the write lock: however many they
+  // are, they keep nobody waiting. The first question that may change something ends the look.
+  #refusals(
+    connection: Connection,
+    questions: readonly WriteQuestion[],
+  ): AnswerValues[][] | undefined {
+    return this.#reading(connection, (state) => {
+      const answers: AnswerValues[][] = [];
+      for (const question of questions) {
+        const refused: AnswerValues[] = [];
+        for (const ask of question[0] === "acquire" ? question[1] : []) {
+          const refusal = connection.leases.refusal(ask, state);
+          if (refusal === undefined) return undefined;
+          refused.push(refusal);
+        }
+        answers.push(refused);
+      }
+      return answers;
+    });
+  }
+
+  #writing(connection: Connection, questions: readonly WriteQuestion[]): unknown[] {
+    this.#patiently(() => {
+      connection.database.exec("BEGIN IMMEDIATE");
+    });
+    const state = this.#state(connection, { mayWrite: true }); // T2
+    const work = { newRows: 0, releases: 0 };
+    const answers = questions.map((question) => answerWrite(connection, state, question, work));
+    if (work.newRows > 0) connection.pruning.step(work.newRows, state, state.nowUs);
+    if (work.releases > 0) connection.countReleases.run(work.releases);
+    connection.database.exec("COMMIT"); // T1
+    if (this.#seenReleases === state.releases) this.#seenReleases += work.releases;
+    return answers;
+  }
+
+  #reading<T>(connection: Connection, look: (state: State) => T): T {
+    // Whoever only looks would otherwise see what ended during a suspension as held, until
+    // somebody writes.
+    if (this.#isSuspensionNews()) this.#writing(connection, []);
+    return this.#patiently(() => {
+      connection.database.exec("BEGIN");
+      try {
+        return look(this.#state(connection, { mayWrite: false }));
+      } finally {
+        endReading(connection.database);
+      }
+    });
   }
 
   // T3
@@ -193,19 +230,22 @@ export class Store {
     inspectVersion(connection.version);
     const row = connection.state.get();
     if (row?.["boot"] !== clock.bootId) throw new StoreFault("elsewhere"); // T4
-    let suspendedUs = Number(row["suspended_us"]);
-    const measuredUs = clock.suspendedUs();
-    if (measuredUs > suspendedUs + LEAST_SUSPENSION_US && mayWrite) {
-      suspendedUs = measuredUs;
-      connection.noteSuspension.run(measuredUs);
+    this.#suspendedUs = Number(row["suspended_us"]);
+    if (mayWrite && this.#isSuspensionNews()) {
+      this.#suspendedUs = clock.suspendedUs();
+      connection.noteSuspension.run(this.#suspendedUs);
     }
     return {
-      nowUs: clock.monotonicUs() + suspendedUs,
+      nowUs: clock.monotonicUs() + this.#suspendedUs,
       wallUs: clock.wallUs(),
       tokenFloor: Number(row["token_floor"]),
       releases: Number(row["releases"]),
       sweptTo: row["swept_to"] as Uint8Array,
     };
+  }
+
+  #isSuspensionNews(): boolean {
+    return this.#options.clock.suspendedUs() > this.#suspendedUs + LEAST_SUSPENSION_US;
   }
 
   // Tries again while another process has the lock. SQLite's own way of waiting sleeps up to

@@ -76,7 +76,10 @@ it("a file that another machine uses is left alone, and that is said", async () 
   const lease = await take(here, "a");
   await using there = await file.open({ bootId: "there" });
   expect((await holder(there, "a"))?.leaseId).toBe(lease.leaseId);
-  const overtaken = { kind: "unavailable", message: expect.stringContaining("another machine") };
+  const overtaken = {
+    kind: "unavailable",
+    message: expect.stringContaining("another machine") as unknown,
+  };
   await expect(here.renew([{ ...lease, ttlMs: undefined }])).rejects.toMatchObject(overtaken);
   await expect(here.current(["a"])).rejects.toMatchObject(overtaken);
   await expect(here.check()).rejects.toMatchObject(overtaken);

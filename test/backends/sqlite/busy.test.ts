@@ -14,11 +14,12 @@ describe("while another process has the file's lock", () => {
       const startedMs = performance.now();
       await expect(backend.acquire([ask("b")])).rejects.toMatchObject({
         kind: "unavailable",
-        message: expect.stringMatching(/locks\.db is locked by another process.*fuser/u),
+        message: expect.stringMatching(/locks\.db is locked by another process.*fuser/u) as unknown,
       });
       expect(performance.now() - startedMs).toBeGreaterThan(290);
       expect(performance.now() - startedMs).toBeLessThan(3000);
       expect(await holder(backend, "a")).toBeDefined();
+      expect((await backend.acquire([ask("a")]))[0]?.kind).toBe("held");
       await expect(backend.check()).rejects.toMatchObject({ kind: "unavailable" });
       other.exec("ROLLBACK");
     } finally {
@@ -60,7 +61,9 @@ describe("the store's thread", () => {
       expect(failure).toBeUndefined();
       await clock.advance(1);
       await call;
-      expect(failure).toMatchObject({ message: expect.stringContaining("not answered for 10 s") });
+      expect(failure).toMatchObject({
+        message: expect.stringContaining("not answered for 10 s") as unknown,
+      });
 
       let isClosed = false;
       void backend[Symbol.asyncDispose]().then(() => (isClosed = true));

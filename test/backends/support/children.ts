@@ -46,8 +46,9 @@ export async function bundleChildren(...names: readonly string[]): Promise<Child
 
   const start: Children["start"] = (name, input, { under = [], ipc = false } = {}) => {
     const script = join(directory.path, `${basename(name)}.js`);
-    const [command, ...args] = [...under, process.execPath, script, JSON.stringify(input)];
-    const child = spawn(command ?? process.execPath, args, {
+    const [command = process.execPath, ...args] = under;
+    const node = under.length === 0 ? [] : [process.execPath];
+    const child = spawn(command, [...args, ...node, script, JSON.stringify(input)], {
       stdio: ["ignore", "pipe", "inherit", ...(ipc ? (["ipc"] as const) : [])],
       serialization: "advanced",
     });
