@@ -1,3 +1,4 @@
+import type { Clock } from "./lock/clock.js";
 import { LockError } from "./lock/errors.js";
 import { LockClient } from "./rpc/client.js";
 import { grpcTransport } from "./rpc/grpc/channel.js";
@@ -49,8 +50,27 @@ export function connect(options: ConnectOptions): LockClient {
     transports: servers.map((address) =>
       grpcTransport({ address, clock: systemClock, ...(isSecure ? { tls } : {}) }),
     ),
-    clock: systemClock,
+    clock: wakefulClock,
     ...(principal === undefined ? {} : { principal }),
     ...(patienceMs === undefined ? {} : { patienceMs }),
   });
 }
+
+// A program that waits for an answer is not finished, even if between two attempts no
+// connection is open: these timers keep it alive.
+const wakefulClock: Clock = {
+  ...systemClock,
+  after(delayMs, wake) {
+    const stay = setInterval(() => undefined, LONGEST_TIMEOUT_MS);
+    const cancel = systemClock.after(delayMs, () => {
+      clearInterval(stay);
+      wake();
+    });
+    return () => {
+      clearInterval(stay);
+      cancel();
+    };
+  },
+};
+
+const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;

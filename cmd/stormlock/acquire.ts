@@ -1,4 +1,4 @@
-import type { LockClient } from "../../src/rpc/client.js";
+import type { AcquireResult, LockClient } from "../../src/rpc/client.js";
 import { systemClock } from "../../src/system-clock.js";
 import { askLocks, type Asked } from "./ask.js";
 import type { Run, Scene, Words } from "./command.js";
@@ -17,15 +17,17 @@ export const acquire: Run = (words, scene) => {
   const signal = scene.untilStopped();
   return askLocks(words, scene, resource, async (asked) => {
     const { client } = asked;
-    await using _telling = waitMs > 0 ? await tellWhy(asked, resource, scene) : undefined;
-    const result = await client.acquire(resource, {
-      ...{ waitMs, signal, labels, reason },
-      principal: asked.principalFor(resource),
-      ...defined({ ttlMs: ttlMs ?? asked.defaultTtlMs }),
-    });
+    const take = (): Promise<AcquireResult> =>
+      client.acquire(resource, {
+        ...{ waitMs, signal, labels, reason },
+        principal: asked.principalFor(resource),
+        ...defined({ ttlMs: ttlMs ?? asked.defaultTtlMs }),
+      });
+    const result = waitMs > 0 ? await whileTelling(asked, resource, scene, take) : await take();
     if (result.kind === "held") {
-      const holder = result.holder === undefined ? {} : { holder: leaseJson(result.holder) };
-      output.no("lock-held", result.message, { resource, ...holder });
+      // Whose lease it is may be known, but not by which id: that would be the key to it.
+      const holder = result.holder && leaseJson({ ...result.holder, leaseId: "" });
+      output.no("lock-held", result.message, { resource, holder });
       return ExitCode.HELD;
     }
     const { lease } = result;
@@ -54,18 +56,19 @@ async function giveBack(client: LockClient, resource: string, leaseId: string): 
   }
 }
 
-async function tellWhy(
+async function whileTelling<T>(
   { client }: Asked,
   resource: string,
   { output, env, isTerminal }: Scene,
-): Promise<AsyncDisposable> {
-  const { WaitTeller } = await import("./waiting.js");
+  wait: () => Promise<T>,
+): Promise<T> {
+  const { tellWhile } = await import("./waiting.js");
   const news = {
     current: (signal: AbortSignal) => client.current(resource, signal),
     nowMs: () => systemClock.wallMs(),
   };
   const canRewrite = !output.isJson && env["TERM"] !== "dumb" && isTerminal(2);
-  return new WaitTeller(resource, news, output, canRewrite);
+  return await tellWhile(resource, news, output, canRewrite, wait);
 }
 
 function labelsOf(words: Words): Record<string, string> {

@@ -1,7 +1,7 @@
-// From argv to a command and its words. yargs-parser cuts argv up; what may be in it is checked
-// here, against the table, with an answer for whoever mistyped it.
+// From argv to a command and its words. Node's own parser cuts argv up, being there already;
+// what may be in it is checked here, against the table, with an answer for whoever mistyped it.
 
-import parse from "yargs-parser";
+import { parseArgs } from "node:util";
 import { suggest } from "../../src/config/suggestion.js";
 import { Words, type Command, type Option } from "./command.js";
 import { UsageError } from "./usage-error.js";
@@ -73,40 +73,52 @@ function beforeDoubleDash(argv: readonly string[]): readonly string[] {
 }
 
 function cut(argv: readonly string[], known: readonly Option[]): Cut {
-  const flags = known.filter(({ value }) => value === undefined);
-  const valued = known.filter(({ value }) => value !== undefined).map(({ name }) => name);
-  const { argv: found, error } = parse.detailed([...argv], {
-    alias: Object.fromEntries(
-      known.flatMap(({ name, short }) => (short === undefined ? [] : [[name, [short]]])),
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: Object.fromEntries(
+      known.map(({ name, short, value }) => [
+        name,
+        {
+          type: value === undefined ? ("boolean" as const) : ("string" as const),
+          ...(short === undefined ? {} : { short }),
+        },
+      ]),
     ),
-    boolean: flags.map(({ name }) => name),
-    string: valued,
-    narg: Object.fromEntries(valued.map((name) => [name, 1])),
-    configuration: {
-      "boolean-negation": false,
-      "camel-case-expansion": false,
-      "dot-notation": false,
-      "parse-numbers": false,
-      "parse-positional-numbers": false,
-      "strip-aliased": true,
-    },
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
   });
-  for (const word of beforeDoubleDash(argv)) {
-    const flag = flags.find(({ name }) => word.startsWith(`--${name}=`));
-    if (flag !== undefined) throw new UsageError(`--${flag.name} takes no value`);
+  const positionals: string[] = [];
+  const options = new Map<string, string[]>();
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const option = known.find(({ name }) => name === token.name);
+    if (option === undefined) throw unknownOption(token.rawName, known);
+    const values = options.get(option.name) ?? [];
+    options.set(option.name, [...values, valueOf(token, option)]);
   }
-  const { _: positionals, ...rest } = found as Record<string, unknown>;
-  const options = new Map<string, readonly string[]>();
-  for (const [name, value] of Object.entries(rest)) {
-    if (value === undefined || value === false) continue;
-    options.set(name, (Array.isArray(value) ? value : [value]).map(String));
+  return { positionals, options };
+}
+
+interface OptionToken {
+  readonly rawName: string;
+  readonly value?: string | undefined;
+  readonly inlineValue?: boolean | undefined;
+}
+
+// What comes after a space and begins with a dash was meant to be an option.
+function valueOf({ rawName, value, inlineValue }: OptionToken, option: Option): string {
+  if (option.value === undefined) {
+    if (value !== undefined) throw new UsageError(`--${option.name} takes no value`);
+    return "";
   }
-  // Before the missing value: a mistyped option may be what swallowed or lost it.
-  for (const name of options.keys()) {
-    if (!known.some((option) => option.name === name)) throw unknownOption(name, known);
+  if (value === undefined || (inlineValue !== true && value.startsWith("-"))) {
+    throw new UsageError(
+      `--${option.name} needs a value: --${option.name} ${option.value}, or --${option.name}=VALUE where it begins with a dash`,
+    );
   }
-  if (error !== null) throw missingValue(error, known);
-  return { positionals: (positionals as unknown[]).map(String), options };
+  return inlineValue === true && !rawName.startsWith("--") ? value.replace(/^=/u, "") : value;
 }
 
 function namePositionals(command: Command, given: readonly string[]): ReadonlyMap<string, string> {
@@ -138,7 +150,7 @@ function checkOptions(
     const values = given.get(name) ?? [];
     if (value !== undefined && isRepeatable !== true && values.length > 1)
       throw new UsageError(`--${name} is given ${String(values.length)} times: give it once`);
-    for (const each of values) {
+    for (const each of value === undefined ? [] : values) {
       if (each === "" && name !== "reason") throw new UsageError(`--${name} is empty`);
       checkChoice(`--${name}`, each, choices);
     }
@@ -169,19 +181,10 @@ function unknownCommand(word: string | undefined, commands: readonly Command[]):
   );
 }
 
-function unknownOption(name: string, known: readonly Option[]): UsageError {
-  const dashes = name.length === 1 ? "-" : "--";
+function unknownOption(rawName: string, known: readonly Option[]): UsageError {
   const names = known.map((option) => option.name);
-  return new UsageError(`there is no option ${dashes}${name}${didYouMean("--", name, names)}`);
-}
-
-function missingValue(error: Error, known: readonly Option[]): Error {
-  const name = /: ([^ ]+)$/u.exec(error.message)?.[1];
-  const option = known.find((each) => each.name === name);
-  if (option?.value === undefined) return new UsageError(error.message);
-  return new UsageError(
-    `--${option.name} needs a value: --${option.name} ${option.value}, or --${option.name}=VALUE where it begins with a dash`,
-  );
+  const near = rawName.startsWith("--") ? didYouMean("--", rawName.slice(2), names) : "";
+  return new UsageError(`there is no option ${rawName}${near}`);
 }
 
 // The configuration's words have underscores where ours have dashes.

@@ -33,7 +33,8 @@ export async function helpText(
   const epilogue = command?.notes ?? "stormlock COMMAND --help tells more about each.";
   if (epilogue !== "") page.epilogue(epilogue);
   // yargs would have the positionals be options, dashes and all.
-  return `${(await page.getHelp()).replaceAll(/--(?=[A-Z_]+ )/gu, "  ")}\n`;
+  const help = (await page.getHelp()).replaceAll(/^ {6}--([A-Z_]+)/gmu, "  $1      ");
+  return `${help}\n`;
 }
 
 // The value's name goes with the option's: yargs itself would show a type at the far end.

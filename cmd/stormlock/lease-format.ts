@@ -50,7 +50,7 @@ export function formatLease(lease: Lease, format: LeaseFormat): string {
 // Every column has the width of the widest field and four more, the last one too: what the
 // older tool's users cut by position is where it was.
 function columns(lines: readonly (readonly string[])[]): string {
-  const width = Math.max(...(lines.at(-1) ?? []).map((field) => [...field].length)) + 4;
+  const width = Math.max(...(lines.at(-1) ?? []).map((field) => lengthOf(field))) + 4;
   return lines.map((line) => `${line.map((field) => pad(field, width)).join("")}\n`).join("");
 }
 
@@ -90,7 +90,7 @@ export function formatLeases(leases: readonly Lease[], isForPeople: boolean): st
   if (lines.length === 0) return "";
   const all = [LIST_HEADER, ...lines];
   const widths = LIST_HEADER.map(
-    (_, column) => Math.max(...all.map((line) => [...(line[column] ?? "")].length)) + 2,
+    (_, column) => Math.max(...all.map((line) => lengthOf(line[column] ?? ""))) + 2,
   );
   return all
     .map(
@@ -103,6 +103,11 @@ export function formatLeases(leases: readonly Lease[], isForPeople: boolean): st
     .join("");
 }
 
+// In code points, as the older tool counted.
+function lengthOf(text: string): number {
+  return Array.from(text).length;
+}
+
 function pad(text: string, width: number): string {
-  return text + " ".repeat(Math.max(0, width - [...text].length));
+  return text + " ".repeat(Math.max(0, width - lengthOf(text)));
 }

@@ -6,6 +6,8 @@ import { COMMANDS, GLOBAL_OPTIONS } from "./commands.js";
 import { endingOf, ExitCode } from "./exit-code.js";
 import { Output, OutputError } from "./output.js";
 
+export { endingOf };
+
 export interface Invocation extends Omit<Scene, "output"> {
   /** What was typed, without node and the program. */
   readonly argv: readonly string[];

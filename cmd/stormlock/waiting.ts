@@ -15,54 +15,63 @@ export interface WaitNews {
   readonly nowMs: () => number;
 }
 
-/** Tells why it takes so long, until disposed. */
-export class WaitTeller implements AsyncDisposable {
-  readonly #resource: string;
-  readonly #news: WaitNews;
-  readonly #output: Output;
-  readonly #isTerminal: boolean;
-  readonly #stop = new AbortController();
-  readonly #telling: Promise<void>;
-
-  constructor(resource: string, news: WaitNews, output: Output, isTerminal: boolean) {
-    this.#resource = resource;
-    this.#news = news;
-    this.#output = output;
-    this.#isTerminal = isTerminal;
-    this.#telling = this.#tell();
+/** Waits, and tells why it takes so long. */
+export async function tellWhile<T>(
+  resource: string,
+  news: WaitNews,
+  output: Output,
+  isTerminal: boolean,
+  wait: () => Promise<T>,
+): Promise<T> {
+  const stop = new AbortController();
+  const telling = tell(resource, news, output, isTerminal, stop.signal);
+  try {
+    return await wait();
+  } finally {
+    stop.abort();
+    await telling;
+    output.clearStatus();
   }
+}
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#stop.abort();
-    await this.#telling;
-    this.#output.clearStatus();
-  }
-
-  async #tell(): Promise<void> {
-    const { signal } = this.#stop;
-    let told = "";
-    for (let pauseMs = FIRST_WORD_MS; await pause(pauseMs, signal); pauseMs = EVERY_MS) {
-      const words = await this.#words(signal);
-      // The stop may have come while the answer was on its way.
-      if (words === undefined || this.#stop.signal.aborted) continue;
-      if (this.#isTerminal) {
-        this.#output.status(words);
-      } else if (told === "") {
-        this.#output.note(words);
-        told = words;
-      }
+async function tell(
+  resource: string,
+  news: WaitNews,
+  output: Output,
+  isTerminal: boolean,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let pauseMs = FIRST_WORD_MS; await pause(pauseMs, signal); pauseMs = EVERY_MS) {
+    const words = await wordsOf(resource, news, signal);
+    // The stop may have come while the answer was on its way.
+    if (isOver(signal)) return;
+    if (words === undefined) continue;
+    if (!isTerminal) {
+      output.note(words);
+      return;
     }
+    output.status(words);
   }
+}
 
-  async #words(signal: AbortSignal): Promise<string | undefined> {
-    try {
-      const holder = await this.#news.current(signal);
-      // Free at this moment: the next word will know more.
-      return holder && waitingFor(this.#resource, holder, this.#news.nowMs());
-    } catch (thrown) {
-      if (!(thrown instanceof LockError) || thrown.isDefinite || signal.aborted) return undefined;
-      return `waiting for ${this.#resource}: ${thrown.message}; asking again`;
-    }
+// For the compiler, that believes what it saw before an await.
+function isOver(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
+
+async function wordsOf(
+  resource: string,
+  { current, nowMs }: WaitNews,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    const holder = await current(signal);
+    // Free at this moment: the next word will know more.
+    return holder && waitingFor(resource, holder, nowMs());
+  } catch (thrown) {
+    // What is definitely wrong is for the acquire itself to say.
+    if (!(thrown instanceof LockError) || thrown.isDefinite) return undefined;
+    return `waiting for ${resource}: ${thrown.message}; asking again`;
   }
 }
 
