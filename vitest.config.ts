@@ -16,6 +16,7 @@ export default defineConfig({
   oxc: { target: "node20" },
   test: {
     globalSetup: "test/support/build.ts",
+    reporters: ["default", "./test/support/summary.ts"],
     projects: [
       project("rules", ["lock", "config", "cmd"], 20_000),
       project("backends", ["backends"], 60_000),

@@ -1,0 +1,37 @@
+# npm scripts do the work; make calls them. `make help` lists all.
+.DEFAULT_GOAL := build
+.PHONY: build help install generate format check test test-fast demo clean
+
+NPM := npm run --silent
+
+build: node_modules/.package-lock.json ## build the program and the library into dist/
+	$(NPM) build
+
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci
+
+install: node_modules/.package-lock.json ## install what the build needs
+
+generate: install ## generate src/gen from proto/
+	$(NPM) generate
+
+format: install ## format all sources
+	$(NPM) format
+
+check: install ## formats, lint, types, import directions, unused code, API rules, generated code
+	$(NPM) check
+
+test: install ## run all tests
+	npm test
+
+test-fast: install ## run the rules' tests alone, without servers
+	$(NPM) test:fast
+
+demo: install ## show a lock being taken, refused, released, and held by commands
+	$(NPM) demo
+
+clean: ## remove what was built
+	rm -rf dist
+
+help: ## list all targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
