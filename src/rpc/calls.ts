@@ -83,12 +83,18 @@ export class Calls {
     return undefined;
   }
 
+  /** Something has gone wrong that nobody has foreseen. */
+  failed(method: string, request: unknown, thrown: unknown): void {
+    const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+    this.log.error({ method, error: withoutId(error, named(request)) }, "a call has failed");
+  }
+
   /** From now on every new call is refused. */
   drain(): void {
     this.#isDraining = true;
   }
 
-  /** Resolves when every call of the lock service has ended, or the time is up. */
+  /** Resolves when every call of the lock service that runs has ended, or the time is up. */
   idle(withinMs: number): Promise<void> {
     return new Promise((resolve) => {
       const cancel = this.clock.after(withinMs, resolve);
@@ -107,10 +113,11 @@ export class Calls {
     this.#tellIdle();
   }
 
-  // Streams of health and reflection live as long as their clients like: nobody waits for them.
+  // Streams of health and reflection live as long as their clients like, and a request that is
+  // not complete has not been begun: nobody waits for them.
   #tellIdle(): void {
     if (this.#idle.length === 0) return;
-    for (const call of this.#inFlight) if (call.isOfLocks) return;
+    for (const call of this.#inFlight) if (call.isOfLocks && call.isRunning) return;
     for (const tell of this.#idle.splice(0)) tell();
   }
 }
@@ -135,9 +142,14 @@ export class Call {
     return this.method.startsWith("/stormlock.");
   }
 
+  /** Whether its request is there, so that something may have been done. */
+  get isRunning(): boolean {
+    return this.#request !== undefined;
+  }
+
   /** What was asked; kept until the end for the log. */
   received(request: unknown): void {
-    if (typeof request === "object" && request !== null) this.#request = request;
+    this.#request = named(request);
   }
 
   /** The call has ended. Only the first word counts. */
@@ -156,7 +168,7 @@ export class Call {
         peer: this.#peer,
         ms: Math.round(elapsedMs * 10) / 10,
         ...this.#resource(),
-        ...(code === Code.OK ? {} : { error: this.#withoutId(message) }),
+        ...(code === Code.OK ? {} : { error: withoutId(message, this.#request) }),
       },
       code === Code.OK ? "call answered" : "call refused",
     );
@@ -165,14 +177,18 @@ export class Call {
   #resource(): { resource?: string } {
     const resource = this.#request?.resource;
     if (typeof resource !== "string") return {};
-    return { resource: this.#withoutId(resource.slice(0, 200)) };
+    return { resource: withoutId(resource.slice(0, 200), this.#request) };
   }
+}
 
-  // Messages are made without ids, but some are made by drivers, and some callers mix up
-  // their arguments: the id they sent goes out, wherever it may stand.
-  #withoutId(text: string): string {
-    const leaseId = this.#request?.leaseId;
-    if (typeof leaseId !== "string" || leaseId === "") return text;
-    return text.replaceAll(leaseId, "[lease id]");
-  }
+function named(request: unknown): Named | undefined {
+  return typeof request === "object" && request !== null ? request : undefined;
+}
+
+// Messages are made without ids, but some are made by drivers, and some callers mix up their
+// arguments: the id they sent goes out, wherever it may stand.
+function withoutId(text: string, request: Named | undefined): string {
+  const leaseId = request?.leaseId;
+  if (typeof leaseId !== "string" || leaseId === "") return text;
+  return text.replaceAll(leaseId, "[lease id]");
 }

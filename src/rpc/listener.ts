@@ -1,5 +1,7 @@
+import { existsSync } from "node:fs";
 import { lookup } from "node:dns/promises";
 import { createServer as createTcpServer, type Server as NetServer, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { createServer as createTlsServer, type TlsOptions, type TLSSocket } from "node:tls";
 import {
   formatAddress,
@@ -186,16 +188,15 @@ function bindError(asked: Address, error: NodeJS.ErrnoException): LockError {
       );
     case "EACCES":
     case "EPERM":
-      return wrong(
-        asked.kind === "unix"
-          ? "may not create a socket there; choose a directory that this user may write"
-          : "may not use this port; choose one above 1023, or grant CAP_NET_BIND_SERVICE",
-      );
+      if (asked.kind === "tcp") {
+        return wrong("may not use this port; choose one above 1023, or grant CAP_NET_BIND_SERVICE");
+      }
+      // Node says the same of a directory that is not there.
+      return existsSync(dirname(asked.path))
+        ? wrong("may not create a socket there; choose a directory that this user may write")
+        : wrong("its directory does not exist; create it first");
     case "EADDRNOTAVAIL":
       return wrong("is no address of this machine; choose one that is");
-    case "ENOENT":
-    case "ENOTDIR":
-      return wrong("its directory does not exist; create it first");
     default:
       return wrong(`cannot be listened on: ${error.message}`);
   }

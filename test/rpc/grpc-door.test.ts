@@ -146,8 +146,9 @@ describe("what a server says of itself", () => {
   });
 
   it("is unhealthy while its store is, once that has been noticed", async () => {
-    await using daemon = await startDaemon();
-    daemon.store.complaint = new Error("the disk is gone");
+    await using daemon = await startDaemon({
+      check: () => Promise.reject(new Error("the disk is gone")),
+    });
     const ready = await fetch(`http://${daemon.address}/readyz`);
     expect([ready.status, await ready.text()]).toEqual([503, "the disk is gone\n"]);
     const health = await buf(daemon.address, "grpc.health.v1.Health/Check", "{}");

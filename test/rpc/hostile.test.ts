@@ -200,6 +200,23 @@ describe("slow and silent connections", () => {
   });
 });
 
+const isLong = process.env["STORMLOCK_LONG"] === "1";
+
+it.runIf(isLong)(
+  "a failed session's connection is closed within a minute",
+  { timeout: 70_000 },
+  async () => {
+    await using daemon = await startDaemon();
+    for (let count = 0; count < 20; count++) {
+      await using client = new Raw(daemon.port);
+      await client.send(PREFACE, Buffer.alloc(200, 0xab));
+      await pause(5);
+    }
+    // The one that is left is the one that asks.
+    await expect.poll(() => metric(daemon, "connections"), { timeout: 60_000 }).toBe(1);
+  },
+);
+
 // The bytes as they are, past any client library's own checks.
 function rawCall(client: StockClient, bytes: Buffer): Promise<grpc.status> {
   return new Promise((resolve) => {
@@ -224,14 +241,18 @@ async function statusOf(daemon: Daemon, head: string): Promise<number> {
   return Number(/^HTTP\/1\.1 ([0-9]{3})/u.exec(client.text)?.[1]);
 }
 
-function openCalls({ port }: Daemon): Promise<number> {
+function openCalls(daemon: Daemon): Promise<number> {
+  return metric(daemon, "calls_in_flight");
+}
+
+function metric({ port }: Daemon, name: string): Promise<number> {
   return new Promise((resolve, reject) => {
     get({ port, host: "127.0.0.1", path: "/metrics", agent: false }, (response) => {
       let text = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => (text += chunk));
       response.on("end", () => {
-        resolve(Number(/^stormlock_calls_in_flight ([0-9]+)$/mu.exec(text)?.[1]));
+        resolve(Number(new RegExp(`^stormlock_${name} ([0-9]+)$`, "mu").exec(text)?.[1]));
       });
     }).on("error", reject);
   });

@@ -15,7 +15,7 @@ import { asLockError, LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
 import type { Calls } from "../calls.js";
 import type { CallContext, LockService } from "../service.js";
-import { grpcDefinition, type Received } from "./definition.js";
+import { grpcDefinition, methodPath, type Received } from "./definition.js";
 import { guardStreams } from "./guard.js";
 import { addReflection } from "./reflection.js";
 import { failedStatus } from "./trailer.js";
@@ -24,7 +24,8 @@ import { CallWatch } from "./watch.js";
 // Ten thousand callers may wait on one connection, and others go on with their work there.
 const MOST_STREAMS = 16_384;
 
-// A peer that has vanished is noticed within half a minute. The timeout is long because
+// A peer that has vanished is noticed within half a minute; so is one whose session has failed,
+// since Node no longer reads its socket and would never learn that it has gone. The timeout is long because
 // grpc-js judges by the timer alone: a pause of ours must not look like a death of theirs.
 const PING_EVERY_MS = 20_000;
 const PING_TIMEOUT_MS = 10_000;
@@ -126,7 +127,7 @@ export class GrpcDoor implements AsyncDisposable {
         (thrown: unknown) => {
           context.isAnswered = true;
           if (!(thrown instanceof LockError)) {
-            this.#calls.log.error({ err: thrown, method: method.name }, "a call has failed");
+            this.#calls.failed(methodPath(method), request, thrown);
           }
           callback(failedStatus(asLockError(thrown)));
         },

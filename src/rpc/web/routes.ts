@@ -74,7 +74,7 @@ async function answered<Q, A>(
       throw context.signal.reason;
     }
     const error = asLockError(thrown);
-    if (error !== thrown) calls.log.error({ err: thrown }, "a call has failed");
+    if (error !== thrown) calls.failed(visit?.call.method ?? "", request, thrown);
     const { code, message } = toStatus(error);
     visit?.call.end(code, message);
     throw connectError(error);

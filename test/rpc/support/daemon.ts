@@ -4,13 +4,12 @@ import { openLog } from "../../../src/rpc/log.js";
 import { serve, type ServeOptions, type Server } from "../../../src/rpc/serve.js";
 import { LockService } from "../../../src/rpc/service.js";
 import { systemClock } from "../../../src/system-clock.js";
-import { MemoryBackend } from "./memory.js";
+import { MemoryStore } from "../../support/memory-backend.js";
 
 /** A daemon in this process, on a port of its own, over a store in memory. */
 export interface Daemon extends AsyncDisposable {
   readonly server: Server;
   readonly locks: LockManager;
-  readonly store: MemoryBackend;
   /** `127.0.0.1:PORT`, or whatever it was told to listen on. */
   readonly address: string;
   readonly port: number;
@@ -19,7 +18,7 @@ export interface Daemon extends AsyncDisposable {
 }
 
 export async function startDaemon(options: Partial<ServeOptions> = {}): Promise<Daemon> {
-  const store = new MemoryBackend(systemClock);
+  const store = new MemoryStore(systemClock).open();
   const locks = new LockManager({
     clock: systemClock,
     policy: new Policy(),
@@ -39,7 +38,6 @@ export async function startDaemon(options: Partial<ServeOptions> = {}): Promise<
   return {
     server,
     locks,
-    store,
     address,
     port: Number(/:([0-9]+)$/u.exec(address)?.[1] ?? 0),
     log,

@@ -13,7 +13,11 @@ export class Raw implements AsyncDisposable {
     });
     this.socket.on("error", () => undefined);
     this.socket.on("end", () => this.socket.end());
-    this.closed = new Promise((resolve) => this.socket.once("close", () => resolve()));
+    this.closed = new Promise((resolve) =>
+      this.socket.once("close", () => {
+        resolve();
+      }),
+    );
   }
 
   get received(): Buffer {
@@ -29,7 +33,9 @@ export class Raw implements AsyncDisposable {
     return new Promise((resolve) => {
       if (this.socket.destroyed) resolve();
       else
-        this.socket.write(Buffer.concat(parts.map((part) => Buffer.from(part))), () => resolve());
+        this.socket.write(Buffer.concat(parts.map((part) => Buffer.from(part))), () => {
+          resolve();
+        });
     });
   }
 

@@ -5,9 +5,11 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { ErrorInfoSchema, StatusSchema } from "../../../src/gen/google/rpc/status_pb.js";
 import { LockHeldSchema } from "../../../src/gen/stormlock/v1/lock_pb.js";
 
-interface LockConstructor {
-  new (address: string, credentials: grpc.ChannelCredentials, options?: object): grpc.Client;
-}
+type LockConstructor = new (
+  address: string,
+  credentials: grpc.ChannelCredentials,
+  options?: object,
+) => grpc.Client;
 
 /** What a call answers: a status as a stranger's library sees it, and the message of a yes. */
 export interface Answer {
