@@ -3,7 +3,7 @@
 import { LockError } from "../../lock/errors.js";
 import { SQLITE, sqliteCode } from "./driver.js";
 
-type FaultKind = "foreign" | "newer" | "replaced" | "elsewhere" | "busy";
+type FaultKind = "foreign" | "newer" | "replaced" | "elsewhere" | "no-shared-memory" | "busy";
 
 /** Something wrong that is not an error of SQLite's. */
 export class StoreFault extends Error {
@@ -81,6 +81,8 @@ function explainFault({ kind, amount }: StoreFault, path: string): string {
       return `the store ${path} was removed or replaced while it was in use: never do that while locks are held; the next call opens what is there now`;
     case "elsewhere":
       return `the store ${path} is being used by another machine, or by a container with a clock of its own: give each its own store, or let all ask one daemon`;
+    case "no-shared-memory":
+      return `the store ${path} is on a file system where processes cannot share memory: name a path on a local disk`;
     case "busy":
       return `the store ${path} is locked by another process${amount > 0 ? ` (waited ${String(amount)} ms)` : ""}: try again; if it stays so, find a stopped process with: fuser ${path}`;
   }

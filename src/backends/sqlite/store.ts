@@ -8,43 +8,17 @@
 //   T4. All times in the file belong to the boot that its `store` row names. A group that
 //       finds another boot there has been overtaken by another machine, and stops for good.
 
-import { statSync } from "node:fs";
-import type { Database, Driver, Statement } from "./driver.js";
+import { connect, inodeOf, type Connection, type ConnectionOptions } from "./connection.js";
+import type { Database, Driver } from "./driver.js";
 import { isBusy, StoreFault } from "./faults.js";
-import { createMissing } from "./file.js";
-import type { HostClock } from "./host-clock.js";
-import { Leases, type Moment } from "./leases.js";
+import type { Moment } from "./leases.js";
 import type { AnswerValues, ReadQuestion, WriteQuestion } from "./messages.js";
-import { Pruning, type Sweep } from "./prune.js";
-import { carryOver, createTables, inspect, inspectVersion, isOfThisBoot } from "./schema.js";
+import { patiently } from "./patience.js";
+import type { Sweep } from "./prune.js";
+import { inspectVersion } from "./schema.js";
 
 // Shorter suspensions than this are below what can be measured; they add up until they count.
 const LEAST_SUSPENSION_US = 50_000;
-
-// Between two tries to get a lock that another process has: in the range of its transactions,
-// and of no common length, so that nobody is always late.
-const RETRY_MS = { least: 0.2, most: 2 };
-
-export interface StoreOptions {
-  /** An existing file, or one that may be created. */
-  readonly path: string;
-  /** How long to try for a lock that somebody else has. */
-  readonly busyMs: number;
-  readonly clock: HostClock;
-}
-
-interface Connection {
-  readonly database: Database;
-  readonly leases: Leases;
-  readonly pruning: Pruning;
-  readonly version: Statement;
-  readonly state: Statement;
-  readonly noteSuspension: Statement;
-  readonly countReleases: Statement;
-  readonly countCheck: Statement;
-  readonly dataVersion: Statement;
-  readonly inode: string;
-}
 
 interface State extends Moment, Sweep {
   readonly releases: number;
@@ -52,7 +26,7 @@ interface State extends Moment, Sweep {
 
 export class Store {
   readonly #driver: Driver;
-  readonly #options: StoreOptions;
+  readonly #options: ConnectionOptions;
   #connection: Connection | undefined;
   #stopped: StoreFault | undefined;
   // As the file had it when last read.
@@ -61,7 +35,7 @@ export class Store {
   #seenReleases: number | undefined;
 
   /** Call `open` before anything else. */
-  constructor(driver: Driver, options: StoreOptions) {
+  constructor(driver: Driver, options: ConnectionOptions) {
     this.#driver = driver;
     this.#options = options;
   }
@@ -131,7 +105,7 @@ export class Store {
   }
 
   #writing(connection: Connection, questions: readonly WriteQuestion[]): unknown[] {
-    this.#patiently(() => {
+    patiently(this.#options.busyMs, () => {
       connection.database.exec("BEGIN IMMEDIATE");
     });
     const state = this.#state(connection, { mayWrite: true }); // T2
@@ -144,11 +118,20 @@ export class Store {
     return answers;
   }
 
+  // While the file is locked by another process, what ended seems held a little longer.
+  #tryToNote(connection: Connection): void {
+    try {
+      this.#writing(connection, []);
+    } catch (error) {
+      if (!(error instanceof StoreFault && error.kind === "busy")) throw error;
+    }
+  }
+
   #reading<T>(connection: Connection, look: (state: State) => T): T {
     // Whoever only looks would otherwise see what ended during a suspension as held, until
     // somebody writes.
-    if (this.#isSuspensionNews()) this.#writing(connection, []);
-    return this.#patiently(() => {
+    if (this.#isSuspensionNews()) this.#tryToNote(connection);
+    return patiently(this.#options.busyMs, () => {
       connection.database.exec("BEGIN");
       try {
         return look(this.#state(connection, { mayWrite: false }));
@@ -189,37 +172,10 @@ export class Store {
       this.close();
       throw new StoreFault("replaced");
     }
-    createMissing(path);
-    const inode = inodeOf(path); // Before it is opened: a replacement in between is then noticed.
-    const database = new this.#driver.DatabaseSync(path);
-    try {
-      this.#initialize(database);
-      this.#connection = connectionOf(database, inode);
-    } catch (error) {
-      database.close();
-      throw error;
-    }
+    this.#connection = connect(this.#driver, this.#options);
+    this.#suspendedUs = Number(this.#connection.state.get()?.["suspended_us"]);
     this.#seenReleases = undefined;
     return this.#connection;
-  }
-
-  #initialize(database: Database): void {
-    const { clock } = this.#options;
-    const isReady = this.#patiently(() => inspect(database) && isOfThisBoot(database, clock));
-    // The first to come changes the file's mode, for good; it has to be alone for that.
-    this.#patiently(() => {
-      database.exec("PRAGMA journal_mode = WAL");
-    });
-    database.exec("PRAGMA synchronous = FULL");
-    database.exec("PRAGMA journal_size_limit = 16777216");
-    if (isReady) return;
-    this.#patiently(() => {
-      database.exec("BEGIN IMMEDIATE");
-    });
-    // Others may have come first: what was seen before the lock does not count.
-    if (!inspect(database)) createTables(database, clock);
-    if (!isOfThisBoot(database, clock)) carryOver(database, clock);
-    database.exec("COMMIT");
   }
 
   // The store's own time is the host's monotonic clock plus the time for which the machine was
@@ -247,50 +203,11 @@ export class Store {
   #isSuspensionNews(): boolean {
     return this.#options.clock.suspendedUs() > this.#suspendedUs + LEAST_SUSPENSION_US;
   }
-
-  // Tries again while another process has the lock. SQLite's own way of waiting sleeps up to
-  // 100 ms between tries, so that a busy file starved whoever came late.
-  #patiently<T>(attempt: () => T): T {
-    const { busyMs } = this.#options;
-    const startedMs = performance.now();
-    for (;;) {
-      try {
-        return attempt();
-      } catch (error) {
-        if (!isBusy(error)) throw error;
-        const waitedMs = performance.now() - startedMs;
-        if (waitedMs >= busyMs) throw new StoreFault("busy", Math.round(waitedMs));
-        const pauseMs = RETRY_MS.least + Math.random() * (RETRY_MS.most - RETRY_MS.least);
-        Atomics.wait(NOBODY, 0, 0, pauseMs);
-      }
-    }
-  }
-}
-
-const NOBODY = new Int32Array(new SharedArrayBuffer(4));
-
-function connectionOf(database: Database, inode: string): Connection {
-  return {
-    ...{ database, inode },
-    leases: new Leases(database),
-    pruning: new Pruning(database),
-    version: database.prepare("PRAGMA user_version"),
-    state: database.prepare("SELECT * FROM store"),
-    noteSuspension: database.prepare("UPDATE store SET suspended_us = ?"),
-    countReleases: database.prepare("UPDATE store SET releases = releases + ?"),
-    countCheck: database.prepare("UPDATE store SET checks = checks + 1"),
-    dataVersion: database.prepare("PRAGMA data_version"),
-  };
 }
 
 // SQLite ends a transaction by itself after some errors.
 function endReading(database: Database): void {
   if (database.isTransaction) database.exec("ROLLBACK");
-}
-
-function inodeOf(path: string): string {
-  const found = statSync(path, { throwIfNoEntry: false });
-  return found === undefined ? "none" : `${String(found.dev)}:${String(found.ino)}`;
 }
 
 function answerWrite(

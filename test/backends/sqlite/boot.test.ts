@@ -11,6 +11,7 @@ describe("after a reboot", () => {
     const lease = await take(before, "a");
     clocks.move(TTL_MS - 1000);
     expect((await holder(before, "a"))?.remainingMs).toBeLessThanOrEqual(1000);
+    await take(before, "witness"); // The last that the file knows of the old boot.
     await before[Symbol.asyncDispose]();
 
     clocks.move(-3_600_000); // The monotonic clock starts anew, and the wall clock went back.
