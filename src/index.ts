@@ -6,11 +6,15 @@ export type {
   AcquireOptions,
   AcquireResult,
   HeldLease,
+  HoldOptions,
+  HoldResult,
   LockClient,
   RenewResult,
 } from "./rpc/client.js";
 export { LockError, type ErrorKind, type LockErrorDetails } from "./lock/errors.js";
 export { newLeaseId, type Lease } from "./lock/lease.js";
+export type { Hold } from "./lock/wish.js";
+export type { HoldState } from "./lock/belief.js";
 export { formatDuration, parseDuration } from "./lock/duration.js";
 export type { Clock } from "./lock/clock.js";
 export { systemClock } from "./system-clock.js";

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import type { Config } from "../../src/config/index.js";
 import { openLocks } from "../../src/open.js";
 import { LockClient } from "../../src/rpc/client.js";
+import { HoldHub } from "../../src/rpc/hold-hub.js";
 import { InProcessTransport } from "../../src/rpc/in-process.js";
 import { LockService } from "../../src/rpc/service.js";
 import { systemClock } from "../../src/system-clock.js";
@@ -26,9 +27,10 @@ export async function askHere(
   });
   sayIfMade(locks.backends.keys());
   const service = new LockService(locks.manager);
-  const way = new InProcessTransport(service, systemClock);
+  const way = new InProcessTransport(service, new HoldHub(locks.manager), systemClock);
   const transport = {
     unary: way.unary.bind(way),
+    hold: way.hold.bind(way),
     [Symbol.asyncDispose]: async () => {
       await way[Symbol.asyncDispose]();
       await locks[Symbol.asyncDispose]();

@@ -2,8 +2,10 @@
 // configured, the backend itself in this process, behind the same service.
 
 import { homedir } from "node:os";
+import { backendTypes } from "../../src/backends/registry.js";
 import { loadConfig, principalFor, type Config, type Flags } from "../../src/config/index.js";
 import { LockError } from "../../src/lock/errors.js";
+import { checkResource } from "../../src/lock/limits.js";
 import type { LockClient } from "../../src/rpc/client.js";
 import type { Scene, Words } from "./command.js";
 
@@ -27,8 +29,10 @@ export async function askLocks(
   words: Words,
   scene: Scene,
   resource: string | undefined,
-  ask: (asked: Asked) => Promise<number>,
-): Promise<number> {
+  ask: (asked: Asked) => Promise<number | NodeJS.Signals>,
+): Promise<number | NodeJS.Signals> {
+  // Before a store is made for a name that none can have.
+  if (resource !== undefined) checkResource(resource);
   const config = await configOf(words, scene, clientFlags(words), "client");
   for (const warning of config.warnings) scene.output.note(warning);
   const { servers, ttlMs: defaultTtlMs } = config.client;
@@ -62,11 +66,9 @@ export async function configOf(
     cwd: process.cwd(),
     uid: process.getuid?.(),
     purpose,
-    // Only who opens backends needs to know them.
-    backendKeys: async (type) => {
-      const { backendTypes } = await import("../../src/backends/registry.js");
-      return Object.hasOwn(backendTypes, type) ? await backendTypes[type]?.settings() : undefined;
-    },
+    backendKeys: async (type) =>
+      Object.hasOwn(backendTypes, type) ? await backendTypes[type]?.settings() : undefined,
+    backendTypes: Object.keys(backendTypes),
   });
 }
 

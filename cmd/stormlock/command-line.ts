@@ -17,14 +17,43 @@ interface Cut {
 }
 
 /**
+ * Takes the command that is to be run, and its arguments, off argv, so that nobody takes them for
+ * ours: what comes after `--`, or after one RESOURCE from the next word on that is no option.
+ */
+export function cutOff(
+  argv: readonly string[],
+  commands: readonly Command[],
+  globals: readonly Option[],
+): { readonly own: readonly string[]; readonly rest: readonly string[] | undefined } {
+  const at = commandIndex(argv, [...globals, ...commands.flatMap(({ options }) => options)]);
+  const command = at < 0 ? undefined : commands.find(({ name }) => name === argv[at]);
+  if (command?.runsCommand !== true) return { own: argv, rest: undefined };
+  const known = [...globals, ...command.options];
+  const wordsAt: number[] = [];
+  for (let next = at + 1; next < argv.length; next++) {
+    const word = argv[next] ?? "";
+    if (word === "--") return { own: argv.slice(0, next), rest: argv.slice(next + 1) };
+    if (!word.startsWith("-") || word === "-") wordsAt.push(next);
+    else if (takesNextWord(word, known)) next += 1;
+    // A dash behind the second word that is no option of ours is the command's own: so it has
+    // begun by then, and a `--` further on is its own, too.
+    else if (wordsAt.length > 1 && !isOurs(word, known)) break;
+  }
+  const startsAt = wordsAt[1];
+  if (startsAt === undefined) return { own: argv, rest: undefined };
+  return { own: argv.slice(0, startsAt), rest: argv.slice(startsAt) };
+}
+
+/**
  * Reads argv.
  * @throws UsageError
  */
 export function readCommandLine(
-  argv: readonly string[],
+  typed: readonly string[],
   commands: readonly Command[],
   globals: readonly Option[],
 ): CommandLine {
+  const { own: argv, rest } = cutOff(typed, commands, globals);
   const at = commandIndex(argv, [...globals, ...commands.flatMap(({ options }) => options)]);
   const command = at < 0 ? undefined : commands.find(({ name }) => name === argv[at]);
   const known = [...globals, ...(command?.options ?? [])];
@@ -42,7 +71,7 @@ export function readCommandLine(
   return {
     kind: "run",
     command,
-    words: new Words(namePositionals(command, positionals), checkOptions(known, options)),
+    words: new Words(namePositionals(command, positionals), checkOptions(known, options), rest),
   };
 }
 
@@ -59,12 +88,24 @@ function commandIndex(argv: readonly string[], options: readonly Option[]): numb
     const word = argv[at] ?? "";
     if (word === "--") return -1;
     if (!word.startsWith("-") || word === "-") return at;
-    const option = options.find(
-      ({ name, short }) => word === `--${name}` || word === `-${short ?? ""}`,
-    );
-    if (option?.value !== undefined) at += 1;
+    if (takesNextWord(word, options)) at += 1;
   }
   return -1;
+}
+
+function takesNextWord(word: string, options: readonly Option[]): boolean {
+  const option = options.find(
+    ({ name, short }) => word === `--${name}` || word === `-${short ?? ""}`,
+  );
+  return option?.value !== undefined;
+}
+
+function isOurs(word: string, options: readonly Option[]): boolean {
+  return options.some(({ name, short }) =>
+    word.startsWith("--")
+      ? word.split("=", 1)[0] === `--${name}`
+      : short !== undefined && word.startsWith(`-${short}`),
+  );
 }
 
 function beforeDoubleDash(argv: readonly string[]): readonly string[] {
@@ -121,19 +162,23 @@ function valueOf({ rawName, value, inlineValue }: OptionToken, option: Option): 
   return inlineValue === true && !rawName.startsWith("--") ? value.replace(/^=/u, "") : value;
 }
 
-function namePositionals(command: Command, given: readonly string[]): ReadonlyMap<string, string> {
-  const named = new Map<string, string>();
-  command.positionals.forEach(({ name, isOptional, choices }, at) => {
-    const word = given[at];
-    if (word === undefined) {
+function namePositionals(
+  command: Command,
+  given: readonly string[],
+): ReadonlyMap<string, readonly string[]> {
+  const named = new Map<string, readonly string[]>();
+  command.positionals.forEach(({ name, isOptional, isRepeatable, choices }, at) => {
+    const words = isRepeatable === true ? given.slice(at) : given.slice(at, at + 1);
+    if (words.length === 0) {
       if (isOptional === true) return;
       const which = choices === undefined ? "" : `: ${choices.join(", ")}`;
       throw new UsageError(`${command.name} needs ${name}${which}`);
     }
-    checkChoice(name, word, choices);
-    named.set(name, word);
+    for (const word of words) checkChoice(name, word, choices);
+    named.set(name, words);
   });
-  const extra = given[command.positionals.length];
+  const isOpen = command.positionals.at(-1)?.isRepeatable === true;
+  const extra = isOpen ? undefined : given[command.positionals.length];
   if (extra !== undefined) {
     throw new UsageError(
       `${command.name} takes no ${JSON.stringify(extra)}: its words are ${usageOf(command)}`,
@@ -166,10 +211,14 @@ function checkChoice(name: string, word: string, choices: readonly string[] | un
 }
 
 /** The words of a command, as help shows them. */
-export function usageOf({ name, positionals }: Command): string {
+export function usageOf({ name, positionals, runsCommand }: Command): string {
   return [
     `stormlock ${name}`,
-    ...positionals.map(({ name: word, isOptional }) => (isOptional === true ? `[${word}]` : word)),
+    ...positionals.map(({ name: word, isOptional, isRepeatable }) => {
+      const words = isRepeatable === true ? `${word}...` : word;
+      return isOptional === true ? `[${words}]` : words;
+    }),
+    ...(runsCommand === true ? ["[--] COMMAND [ARG...]"] : []),
   ].join(" ");
 }
 

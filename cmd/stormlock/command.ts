@@ -11,6 +11,8 @@ export interface Positional {
   readonly name: string;
   readonly describe: string;
   readonly isOptional?: boolean;
+  /** May be given several times; for the last one. */
+  readonly isRepeatable?: boolean;
   /** The only words allowed. */
   readonly choices?: readonly string[];
 }
@@ -40,6 +42,8 @@ export interface Command {
   readonly summary: string;
   readonly positionals: readonly Positional[];
   readonly options: readonly Option[];
+  /** What comes after its own words is a command to run: it is not read as options of ours. */
+  readonly runsCommand?: boolean;
   readonly examples: readonly [Example, Example];
   /** What else help says: exit codes, for the most part. */
   readonly notes: string;
@@ -62,33 +66,42 @@ export interface Scene {
 
 /**
  * Runs a command.
- * @returns the exit code
+ * @returns the exit code, or the signal by which the process is to die
  */
-export type Run = (words: Words, scene: Scene) => Promise<number>;
+export type Run = (words: Words, scene: Scene) => Promise<number | NodeJS.Signals>;
 
 /** What was typed, checked against the command's table. */
 export class Words {
-  readonly #positionals: ReadonlyMap<string, string>;
+  readonly #positionals: ReadonlyMap<string, readonly string[]>;
   readonly #options: ReadonlyMap<string, readonly string[]>;
+  /** The command to run and its arguments, where a command runs one and it was given. */
+  readonly rest: readonly string[] | undefined;
 
   constructor(
-    positionals: ReadonlyMap<string, string>,
+    positionals: ReadonlyMap<string, readonly string[]>,
     options: ReadonlyMap<string, readonly string[]>,
+    rest?: readonly string[],
   ) {
     this.#positionals = positionals;
     this.#options = options;
+    this.rest = rest;
   }
 
   /** A positional that is not optional. */
   positional(name: string): string {
-    const word = this.#positionals.get(name);
+    const word = this.#positionals.get(name)?.[0];
     if (word === undefined) throw new UsageError(`${name} is missing`);
     return word;
   }
 
   /** A positional that may have been left out. */
   optionalPositional(name: string): string | undefined {
-    return this.#positionals.get(name);
+    return this.#positionals.get(name)?.[0];
+  }
+
+  /** All words of a positional that may be repeated. */
+  all(name: string): readonly string[] {
+    return this.#positionals.get(name) ?? [];
   }
 
   /** Whether an option was given. */

@@ -159,6 +159,47 @@ const list: Command = {
   load: async () => (await import("./list.js")).list,
 };
 
+const hold: Command = {
+  name: "hold",
+  summary: "Run a command while a lock is held, and end it before anybody else can hold it.",
+  positionals: [{ ...RESOURCE, isRepeatable: true }],
+  runsCommand: true,
+  options: [
+    { ...TTL, describe: "how long the lock survives this host, e.g. 30s" },
+    {
+      name: "wait",
+      short: "w",
+      value: "DURATION",
+      describe: "wait for the lock so long at the most; without limit when left out",
+    },
+    { name: "no-wait", short: "n", describe: "do not wait for it" },
+    {
+      name: "grace",
+      value: "DURATION",
+      describe:
+        "how long before the lock's end the command is asked to end (SIGTERM) rather than killed; " +
+        "a quarter of the ttl, at most 10s, by default",
+    },
+    { name: "reason", value: "TEXT", describe: "why, for those who find it held" },
+    ...ASKING,
+  ],
+  examples: [
+    { line: "stormlock hold deploy/prod -- echo mine", tells: "wait for the lock, then run it" },
+    {
+      line: "stormlock hold db/a db/b --wait 5m --ttl 30s -- echo both",
+      tells: "with several locks, all or none",
+    },
+  ],
+  notes:
+    "The command gets STORMLOCK_RESOURCE, STORMLOCK_FENCING_TOKEN, STORMLOCK_PRINCIPAL and " +
+    "STORMLOCK_LEASE_ID. Several resources, or a command with a `--` of its own, need `--` before " +
+    "the command.\n" +
+    "Exit codes: the command's own · 128+n when signal n ended it · 75 somebody else holds the " +
+    "lock · 76 it was lost · 69 no daemon or store answers · 126 the command cannot be run · 127 " +
+    "it was not found.",
+  load: async () => (await import("./hold.js")).hold,
+};
+
 const serve: Command = {
   name: "serve",
   summary: "Run the daemon.",
@@ -247,6 +288,7 @@ export const COMMANDS: readonly Command[] = [
   current,
   isHeld,
   list,
+  hold,
   serve,
   config,
   completion,

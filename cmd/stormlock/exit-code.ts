@@ -15,6 +15,8 @@ export const ExitCode = {
   USAGE: 64,
   UNREACHABLE: 69,
   INTERNAL: 70,
+  /** hold: somebody else holds it, or the wait ran out; nothing was run. */
+  NOT_ACQUIRED: 75,
   NOT_ALLOWED: 77,
   CONFIG: 78,
   /** What SIGPIPE would do: whoever read the output has gone. */

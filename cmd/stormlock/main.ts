@@ -47,4 +47,9 @@ const end = await run({
 });
 // Whoever waits for this process sees that it was the signal that ended it.
 if (end === "stopped" && stoppedBy !== undefined) process.kill(process.pid, stoppedBy);
-process.exit(end === "stopped" ? 1 : end);
+if (typeof end === "string" && end !== "stopped") {
+  const { dieBy } = await import("./hold/signals.js");
+  dieBy(end);
+} else {
+  process.exit(end === "stopped" ? 1 : end);
+}

@@ -1,6 +1,6 @@
 // argv -> command -> exit code, without touching the process.
 
-import { isGiven, readCommandLine } from "./command-line.js";
+import { cutOff, isGiven, readCommandLine } from "./command-line.js";
 import type { Scene } from "./command.js";
 import { COMMANDS, GLOBAL_OPTIONS } from "./commands.js";
 import { endingOf, ExitCode } from "./exit-code.js";
@@ -17,10 +17,12 @@ export interface Invocation extends Omit<Scene, "output"> {
 
 /**
  * Runs what was typed. Throws nothing.
- * @returns the exit code, or "stopped" when the process was asked to end and shall do so now
+ * @returns the exit code, the signal to die by, or "stopped" when the process was asked to end and
+ *   shall do so now
  */
-export async function run(invocation: Invocation): Promise<number | "stopped"> {
-  const { argv, env, isTerminal } = invocation;
+export async function run(invocation: Invocation): Promise<number | NodeJS.Signals | "stopped"> {
+  const { argv: typed, env, isTerminal } = invocation;
+  const { own: argv } = cutOff(typed, COMMANDS, GLOBAL_OPTIONS);
   const isWanted = (name: string): boolean =>
     GLOBAL_OPTIONS.some((option) => option.name === name && isGiven(argv, option));
   const output = new Output({
@@ -31,7 +33,7 @@ export async function run(invocation: Invocation): Promise<number | "stopped"> {
   let stop: AbortSignal | undefined;
   const untilStopped = (): AbortSignal => (stop = invocation.untilStopped());
   try {
-    const line = readCommandLine(argv, COMMANDS, GLOBAL_OPTIONS);
+    const line = readCommandLine(typed, COMMANDS, GLOBAL_OPTIONS);
     switch (line.kind) {
       case "version":
         await printVersion(output);

@@ -1,6 +1,7 @@
 import { daemonRules, type Config, type Flags } from "../../src/config/index.js";
 import { LockError } from "../../src/lock/errors.js";
 import { openLocks, UnusableConfigError, type OpenLocks } from "../../src/open.js";
+import { HoldHub } from "../../src/rpc/hold-hub.js";
 import { openLog } from "../../src/rpc/log.js";
 import { serve as openDoors, type ServeOptions } from "../../src/rpc/serve.js";
 import { LockService } from "../../src/rpc/service.js";
@@ -24,6 +25,7 @@ export const serve: Run = async (words, scene) => {
   sayIfMade(locks.backends.keys());
   await using server = await open({
     service: new LockService(locks.manager),
+    holds: new HoldHub(locks.manager),
     locks: locks.manager,
     clock: systemClock,
     log,

@@ -13,7 +13,9 @@ import {
 import { sleep, type Clock } from "../lock/clock.js";
 import { holderDeadlineMs } from "../lock/deadline.js";
 import { asLockError, LockError } from "../lock/errors.js";
+import { Keeper } from "../lock/keeper.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
+import type { Hold } from "../lock/wish.js";
 import { leaseFromMessage } from "./messages.js";
 import type { Transport } from "./transport.js";
 
@@ -49,6 +51,27 @@ export interface AcquireOptions {
   /** Gives up, leaves the queue, and releases what may have been granted. */
   readonly signal?: AbortSignal;
 }
+
+export interface HoldOptions {
+  /** Milliseconds the lease lives after the last heartbeat; the server's default when left out. */
+  readonly ttlMs?: number;
+  /** Milliseconds to stand in the queue at the most; without limit when left out. */
+  readonly waitMs?: number;
+  /** Who asks; the client's when left out. */
+  readonly principal?: string;
+  readonly reason?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Gives the wait up. Once the lock is held it means nothing: release it instead. */
+  readonly signal?: AbortSignal;
+  /** Called when the place in the queue, or the holder, has changed; at most once a second. */
+  readonly onQueued?: (position: number, holder: Lease | undefined) => void;
+}
+
+export type HoldResult =
+  /** It is held, and kept until `hold` is disposed of or lost. */
+  | { readonly kind: "granted"; readonly hold: Hold }
+  /** Somebody else holds it, and there was no time to wait, or no more. */
+  | { readonly kind: "held"; readonly holder: Lease | undefined; readonly message: string };
 
 export interface LockClientOptions {
   /** The ways to the daemons, in the order of preference. */
@@ -86,6 +109,7 @@ export class LockClient implements AsyncDisposable {
   readonly #principal: string;
   readonly #patienceMs: number;
   #preferred = 0;
+  #keeper: Keeper | undefined;
 
   constructor({
     transports,
@@ -148,6 +172,28 @@ export class LockClient implements AsyncDisposable {
     }
   }
 
+  /**
+   * Takes a lock and keeps it, over a stream to whichever daemon answers, until it is disposed of
+   * or lost. All holds of a client share one stream.
+   */
+  async hold(resource: string, options: HoldOptions = {}): Promise<HoldResult> {
+    const { ttlMs, waitMs = Infinity, reason = "", labels = {}, signal, onQueued } = options;
+    this.#keeper ??= new Keeper({
+      links: this.#transports.map((transport) => (events) => transport.hold(events)),
+      clock: this.#clock,
+      random: Math.random,
+    });
+    const outcome = await this.#keeper.hold({
+      ...{ resource, ttlMs, waitMs, reason, labels },
+      principal: options.principal ?? this.#principal,
+      ...(signal === undefined ? {} : { signal }),
+      ...(onQueued === undefined ? {} : { onQueued }),
+    });
+    return outcome.kind === "held"
+      ? { kind: "granted", hold: outcome.hold }
+      : { kind: "held", holder: outcome.holder, message: outcome.message };
+  }
+
   /** Extends a lease by its own ttl, or by another one. */
   async renew(
     resource: string,
@@ -207,7 +253,9 @@ export class LockClient implements AsyncDisposable {
     } while (pageToken !== "");
   }
 
+  /** Releases what is held by `hold`, and closes the connections. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#keeper?.[Symbol.asyncDispose]();
     await Promise.all(this.#transports.map((transport) => transport[Symbol.asyncDispose]()));
   }
 

@@ -6,8 +6,10 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { LockService as Definition } from "../gen/stormlock/v1/lock_pb.js";
-import { LockError } from "../lock/errors.js";
+import { asLockError, LockError } from "../lock/errors.js";
 import type { Clock } from "../lock/clock.js";
+import type { HoldLink, LinkEvents } from "../lock/keeper.js";
+import type { HoldHub } from "./hold-hub.js";
 import type { CallContext, LockService } from "./service.js";
 import type { CallOptions, Transport } from "./transport.js";
 
@@ -16,11 +18,13 @@ type Handler = (request: never, context: CallContext) => Promise<unknown>;
 /** The door for a command without a daemon: the same service, no network in between. */
 export class InProcessTransport implements Transport {
   readonly #clock: Clock;
+  readonly #holds: HoldHub;
   readonly #handlers: ReadonlyMap<string, Handler>;
   readonly #gone = new AbortController();
 
-  constructor(service: LockService, clock: Clock) {
+  constructor(service: LockService, holds: HoldHub, clock: Clock) {
     this.#clock = clock;
+    this.#holds = holds;
     const methods = Definition.method;
     this.#handlers = new Map<string, Handler>([
       [methods.acquire.name, service.acquire.bind(service)],
@@ -56,6 +60,49 @@ export class InProcessTransport implements Transport {
     } finally {
       stop();
     }
+  }
+
+  // What is said is heard in a later turn, as over a network.
+  hold(events: LinkEvents): HoldLink {
+    const state = { isOpen: true };
+    const later = (work: () => void): void => {
+      this.#clock.endOfTurn(() => {
+        if (state.isOpen) work();
+      });
+    };
+    const fail = (error: LockError): void => {
+      state.isOpen = false;
+      this.#holds.close(session);
+      events.closed(error);
+    };
+    const session = this.#holds.open(
+      undefined,
+      (message) => {
+        later(() => {
+          events.heard(message);
+        });
+      },
+      () => {
+        later(() => {
+          fail(new LockError("unavailable", "the locks are being closed"));
+        });
+      },
+    );
+    return {
+      say: (message) => {
+        later(() => {
+          try {
+            session.hear(message);
+          } catch (thrown) {
+            fail(asLockError(thrown));
+          }
+        });
+      },
+      close: () => {
+        state.isOpen = false;
+        this.#holds.close(session);
+      },
+    };
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -5,6 +5,7 @@ import type { Clock } from "../lock/clock.js";
 import { Calls } from "./calls.js";
 import { GrpcDoor } from "./grpc/door.js";
 import { listen, type Listener } from "./listener.js";
+import type { HoldHub } from "./hold-hub.js";
 import type { Log } from "./log.js";
 import { Metrics, type LockStats } from "./metrics.js";
 import { Peeker } from "./peek.js";
@@ -29,6 +30,7 @@ export interface ServedLocks extends LockStats {
 
 export interface ServeOptions {
   readonly service: LockService;
+  readonly holds: HoldHub;
   readonly locks: ServedLocks;
   readonly clock: Clock;
   readonly log: Log;
@@ -87,7 +89,7 @@ class Doors implements Server {
 
   constructor(options: ServeOptions) {
     this.#options = options;
-    const { service, locks, clock, log, check } = options;
+    const { service, holds, locks, clock, log, check } = options;
     this.#calls = new Calls({ clock, log });
     const metrics = new Metrics(
       locks,
@@ -95,7 +97,7 @@ class Doors implements Server {
       () => this.#listeners.reduce((sum, { connections }) => sum + connections, 0),
     );
     this.#calls.report(metrics);
-    this.#grpc = new GrpcDoor({ service, calls: this.#calls });
+    this.#grpc = new GrpcDoor({ service, holds, calls: this.#calls });
     this.#readiness = new Readiness({
       clock,
       check,
@@ -175,13 +177,15 @@ class Doors implements Server {
   }
 
   async #drain(withinMs: number): Promise<void> {
-    const { locks, log } = this.#options;
+    const { holds, locks, log } = this.#options;
     log.info({ callsInFlight: this.#calls.inFlight }, "draining");
     this.#readiness.drain();
     this.#calls.drain();
     locks.drain();
     const farewellMs = Math.min(FAREWELL_MS, withinMs / 2);
-    await this.#calls.idle(withinMs - farewellMs);
+    const untilMs = this.#options.clock.monotonicMs() + withinMs - farewellMs;
+    await holds.drain(withinMs - farewellMs);
+    await this.#calls.idle(untilMs - this.#options.clock.monotonicMs());
     for (const listener of this.#listeners) listener.stop();
     await this.#grpc.finish(farewellMs);
     await this.#grpc[Symbol.asyncDispose]();

@@ -4,6 +4,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import type { HoldLink, LinkEvents } from "../lock/keeper.js";
 
 export interface CallOptions {
   /** Calls the call off. */
@@ -20,4 +21,7 @@ export interface Transport extends AsyncDisposable {
     request: MessageInitShape<I>,
     options: CallOptions,
   ): Promise<MessageShape<O>>;
+
+  /** Opens a Hold stream. Never throws: what goes wrong comes by `closed`, later. */
+  hold(events: LinkEvents): HoldLink;
 }

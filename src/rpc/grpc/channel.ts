@@ -18,10 +18,12 @@ import {
 import { formatAddress, isLoopback, parseAddress, type Address } from "../../lock/address.js";
 import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
+import type { HoldLink, LinkEvents } from "../../lock/keeper.js";
 import { LIMITS } from "../../lock/limits.js";
 import { fromStatus } from "../status.js";
 import type { CallOptions, Transport } from "../transport.js";
 import { methodPath, serialize, tooLarge } from "./definition.js";
+import { grpcHoldLink } from "./hold-link.js";
 import { DETAILS } from "./trailer.js";
 
 /** What a client needs to speak TLS, as PEM. */
@@ -109,6 +111,15 @@ class GrpcTransport implements Transport {
       );
       this.#calls.add(call);
       signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  hold(events: LinkEvents): HoldLink {
+    return grpcHoldLink({
+      client: this.#client,
+      clock: this.#clock,
+      events,
+      failure: (error) => this.#failure(error, undefined, undefined),
     });
   }
 

@@ -5,18 +5,26 @@ import {
   Server as GrpcServer,
   ServerCredentials,
   type ConnectionInjector,
+  type handleBidiStreamingCall,
   type handleUnaryCall,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
-import { LockService as LockServiceDescriptor } from "../../gen/stormlock/v1/lock_pb.js";
+import {
+  LockService as LockServiceDescriptor,
+  type HoldRequest,
+  type HoldResponse,
+} from "../../gen/stormlock/v1/lock_pb.js";
 import { asLockError, LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
 import type { Calls } from "../calls.js";
+import type { HoldHub } from "../hold-hub.js";
 import type { CallContext, LockService } from "../service.js";
 import { grpcDefinition, methodPath, type Received } from "./definition.js";
 import { guardStreams } from "./guard.js";
+import { serveHold } from "./hold-door.js";
 import { addReflection } from "./reflection.js";
 import { failedStatus } from "./trailer.js";
 import { CallWatch } from "./watch.js";
@@ -32,6 +40,7 @@ const PING_TIMEOUT_MS = 10_000;
 
 export interface GrpcDoorOptions {
   readonly service: LockService;
+  readonly holds: HoldHub;
   readonly calls: Calls;
 }
 
@@ -44,7 +53,7 @@ export class GrpcDoor implements AsyncDisposable {
   readonly #health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
   readonly #identities = new WeakMap<PeerCertificate, string>();
 
-  constructor({ service, calls }: GrpcDoorOptions) {
+  constructor({ service, holds, calls }: GrpcDoorOptions) {
     this.#calls = calls;
     this.#watch = new CallWatch(calls);
     this.#server = new GrpcServer({
@@ -56,7 +65,7 @@ export class GrpcDoor implements AsyncDisposable {
       interceptors: [this.#watch.interceptor],
     });
     guardStreams(this.#server);
-    this.#server.addService(grpcDefinition(LockServiceDescriptor), this.#handlers(service));
+    this.#server.addService(grpcDefinition(LockServiceDescriptor), this.#handlers(service, holds));
     this.#health.addToServer(this.#server);
     addReflection(this.#server);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
@@ -102,13 +111,17 @@ export class GrpcDoor implements AsyncDisposable {
     socket.getPeerCertificate = () => certificate as never;
   }
 
-  #handlers(service: LockService): UntypedServiceImplementation {
-    return Object.fromEntries(
-      LockServiceDescriptor.methods.map((method) => [
-        method.localName,
-        this.#handler(method, methodOf(service, method)),
-      ]),
-    );
+  #handlers(service: LockService, holds: HoldHub): UntypedServiceImplementation {
+    const unary = LockServiceDescriptor.methods.filter(({ methodKind }) => methodKind === "unary");
+    const hold: handleBidiStreamingCall<Received<HoldRequest>, HoldResponse> = (call) => {
+      serveHold(call, holds, this.#identityOf(call));
+    };
+    return {
+      ...Object.fromEntries(
+        unary.map((method) => [method.localName, this.#handler(method, methodOf(service, method))]),
+      ),
+      [LockServiceDescriptor.method.hold.localName]: hold,
+    };
   }
 
   #handler(method: DescMethod, answer: ServiceMethod): handleUnaryCall<Received, Message> {
@@ -135,7 +148,10 @@ export class GrpcDoor implements AsyncDisposable {
     };
   }
 
-  #identityOf(call: ServerUnaryCall<Received, Message>): string | undefined {
+  #identityOf(
+    call:
+      ServerUnaryCall<Received, Message> | ServerDuplexStream<Received<HoldRequest>, HoldResponse>,
+  ): string | undefined {
     const certificate = call.getAuthContext().sslPeerCertificate;
     return certificate === undefined ? undefined : this.#identities.get(certificate);
   }
