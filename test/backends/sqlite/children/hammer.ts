@@ -37,16 +37,20 @@ async function work(resources: readonly string[]): Promise<void> {
     if (answer?.kind !== "granted") continue;
     const token = String(answer.lease.token);
     const id = `${resource} ${token}`;
-    write({ id, resource, token, fromMs: nowMs(), untilMs: askedMs + LEASE.ttlMs });
+    let untilMs = askedMs + LEASE.ttlMs;
+    write({ id, resource, token, fromMs: nowMs(), untilMs });
     const fate = Math.random();
     if (fate < 0.01) continue; // Abandoned: it ends by itself.
     if (fate < 0.2) {
       await pause(Math.random() * 20);
       const renewedMs = nowMs();
       const [renewal] = await backend.renew([{ resource, leaseId, ttlMs: undefined }]);
-      if (renewal?.kind === "renewed") write({ id, untilMs: renewedMs + LEASE.ttlMs });
+      if (renewal?.kind === "renewed") {
+        untilMs = renewedMs + LEASE.ttlMs;
+        write({ id, untilMs });
+      }
     }
-    write({ id, untilMs: nowMs() });
+    write({ id, untilMs: Math.min(untilMs, nowMs()) }); // It may have been lost before.
     await backend.release([{ resource, leaseId }]);
   }
 }
