@@ -2,9 +2,7 @@ import { destination, pino, stdTimeFunctions, type Logger } from "pino";
 
 export type Log = Logger;
 
-export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
-
-export type LogLevel = (typeof LOG_LEVELS)[number];
+export type LogLevel = "error" | "warn" | "info" | "debug";
 
 /** Where lines go; what pino calls a destination. */
 export interface LogSink {

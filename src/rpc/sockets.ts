@@ -3,7 +3,7 @@ import { createConnection } from "node:net";
 import { LockError } from "../lock/errors.js";
 
 // Owner and group may connect: who can open the file may use the locks.
-export const SOCKET_MODE = 0o660;
+const SOCKET_MODE = 0o660;
 
 /** Lets owner and group of a socket's file connect, and nobody else. */
 export function protectSocket(path: string): void {

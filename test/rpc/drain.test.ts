@@ -74,6 +74,21 @@ describe("a daemon that drains", () => {
     health.close();
   });
 
+  it("does not wait for requests that are not complete", async () => {
+    const daemon = await startDaemon();
+    await using half = new Raw(daemon.port);
+    await half.send(PREFACE, frame(FRAME.headers, END_HEADERS, 1, callHeaders("Acquire")));
+    await using slow = new Raw(daemon.port);
+    await slow.send("POST /stormlock.v1.LockService/Acquire HTTP/1.1\r\nHost: localhost\r\n");
+    await slow.send("content-length: 9\r\n\r\n{");
+    await expect
+      .poll(async () => (await page(daemon.port, "/metrics"))[1])
+      .toContain("in_flight 2");
+    const startedAt = performance.now();
+    await daemon.server.drain();
+    expect(performance.now() - startedAt).toBeLessThan(3000);
+  });
+
   it("is gone in time whatever clients do", { timeout: 20_000 }, async () => {
     const daemon = await startDaemon();
     daemon.locks.current = () => new Promise(() => undefined); // never answers

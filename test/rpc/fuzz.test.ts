@@ -156,9 +156,9 @@ it(
     expect(worked).toBeGreaterThan(50);
     expect(attacked.reduce((sum, count) => sum + count)).toBeGreaterThan(500);
     await expect.poll(() => daemon.locks.waiters, { timeout: 5000 }).toBe(0);
-    // Whatever is half-open and half-asked does not hold up the end.
+    // Whatever is half-open and half-asked, Hold streams that fell silent included, the end comes.
     const drainedAt = performance.now();
     await daemon[Symbol.asyncDispose]();
-    expect(performance.now() - drainedAt).toBeLessThan(3000);
+    expect(performance.now() - drainedAt).toBeLessThan(11_000);
   },
 );

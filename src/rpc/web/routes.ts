@@ -82,7 +82,7 @@ async function answered<Q, A>(
 }
 
 /** The same status and details as on the gRPC door. */
-export function connectError(error: LockError): ConnectError {
+function connectError(error: LockError): ConnectError {
   const status = toStatus(error);
   // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the same numbers
   const code = status.code as ConnectCode;

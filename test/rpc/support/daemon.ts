@@ -1,5 +1,6 @@
 import { LockManager } from "../../../src/lock/manager.js";
 import { Policy } from "../../../src/lock/policy.js";
+import { HoldHub } from "../../../src/rpc/hold-hub.js";
 import { openLog } from "../../../src/rpc/log.js";
 import { serve, type ServeOptions, type Server } from "../../../src/rpc/serve.js";
 import { LockService } from "../../../src/rpc/service.js";
@@ -27,6 +28,7 @@ export async function startDaemon(options: Partial<ServeOptions> = {}): Promise<
   const log: string[] = [];
   const server = await serve({
     service: new LockService(locks),
+    holds: new HoldHub(locks),
     locks,
     clock: systemClock,
     log: openLog("debug", { write: (line) => log.push(line) }),
