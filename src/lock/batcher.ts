@@ -120,7 +120,9 @@ class Lane<Ask, Answer> {
   ): Promise<void> {
     let answers: readonly (Answer | Failed)[];
     try {
-      answers = await this.#ask(asks);
+      // An adapter may be a stranger's: what is no list answers nothing.
+      const given: unknown = await this.#ask(asks);
+      answers = Array.isArray(given) ? (given as readonly Answer[]) : [];
     } catch (thrown) {
       const failed: Failed = { kind: "failed", error: asLockError(thrown, "unavailable") };
       answers = asks.map(() => failed);
