@@ -2,9 +2,9 @@
 // a flag (22.13 on), and on older Node a package with the same API and the binary in it.
 
 /** A value as SQLite takes and gives it. Whole numbers stay below 2^53 (see host-clock.ts). */
-export type Value = string | number | null | Uint8Array;
+type Value = string | number | null | Uint8Array;
 
-export type Row = Readonly<Record<string, Value>>;
+type Row = Readonly<Record<string, Value>>;
 
 export interface Statement {
   get(...values: readonly Value[]): Row | undefined;

@@ -6,7 +6,7 @@ import type { Database, Statement } from "./driver.js";
 import { FIRST_KEY, keyAfter } from "./keys.js";
 
 /** How long a row stays after its lease has ended: longer than any duplicate is under way. */
-export const KEEP_ROWS_US = 24 * 60 * 60 * 1_000_000;
+const KEEP_ROWS_US = 24 * 60 * 60 * 1_000_000;
 
 // At 4 looked at for each one added, the table is gone round before it has grown by a third.
 const ROWS_PER_NEW_ROW = 4;

@@ -17,7 +17,7 @@ export interface Children extends AsyncDisposable {
   run(name: string, input: unknown, options?: StartOptions): Promise<unknown>;
 }
 
-export interface StartOptions {
+interface StartOptions {
   /** A program that runs the child, e.g. one that takes rights away first. */
   readonly under?: readonly string[];
   readonly ipc?: boolean;
