@@ -40,3 +40,8 @@ export class ConfigError extends Error {
     return this.complaints.every((complaint) => complaint.isUsage === true);
   }
 }
+
+/** What is configured cannot be had, as turned out only when it was tried. */
+export class UnusableConfigError extends Error {
+  override readonly name = "UnusableConfigError";
+}

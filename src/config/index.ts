@@ -4,23 +4,10 @@ import { findConfig, type Surroundings } from "./find.js";
 import { readConfig } from "./read.js";
 import { settleConfig, type Config, type SettleOptions } from "./settle.js";
 
-export type { BackendConfig, BackendKeys } from "./backend-settings.js";
-export { complaintText, ConfigError, type Complaint } from "./errors.js";
-export type { FileConfig } from "./file-config.js";
-export { findConfig, type ConfigFile, type Found, type Surroundings } from "./find.js";
-export { originText, type Origin, type Origins } from "./origin.js";
+export { ConfigError } from "./errors.js";
+export { findConfig, type Surroundings } from "./find.js";
 export type { Flags } from "./overrides.js";
-export { readConfig } from "./read.js";
-export {
-  daemonRules,
-  principalFor,
-  settleConfig,
-  type ClientConfig,
-  type Config,
-  type DaemonConfig,
-  type DaemonTls,
-  type SettleOptions,
-} from "./settle.js";
+export { daemonRules, principalFor, type ClientConfig, type Config } from "./settle.js";
 export { showConfig } from "./show.js";
 
 export interface LoadOptions

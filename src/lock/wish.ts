@@ -188,7 +188,9 @@ export class Wish implements Hold {
   /** When there is something to say next, on a stream. */
   get speakAtMs(): number {
     if (this.#isSaid || this.#phase === "over") return Infinity;
-    return this.#phase === "releasing" ? Math.max(this.#retryAtMs, this.#releaseAtMs) : this.#retryAtMs;
+    return this.#phase === "releasing"
+      ? Math.max(this.#retryAtMs, this.#releaseAtMs)
+      : this.#retryAtMs;
   }
 
   /** Does what time has brought. */

@@ -57,7 +57,8 @@ export class HoldHub {
 
   /**
    * Sends every holder elsewhere, and ends the streams of those who have not gone by then: within
-   * a third of the shortest ttl, so that all can resume in time. Nothing is released.
+   * a third of the shortest ttl, so that all can resume in time. Streams that keep nothing are not
+   * waited for. Nothing is released.
    */
   async drain(withinMs: number): Promise<void> {
     if (this.#isDraining) return;
@@ -68,7 +69,7 @@ export class HoldHub {
     }
     for (const { say } of this.#visits.values()) say({ kind: "draining", resumeWithinMs });
     const untilMs = this.clock.monotonicMs() + resumeWithinMs;
-    while (this.#visits.size > 0 && this.clock.monotonicMs() < untilMs) {
+    while (this.leases > 0 && this.clock.monotonicMs() < untilMs) {
       await sleep(this.clock, Math.min(20, untilMs - this.clock.monotonicMs()));
     }
     for (const { dismiss } of [...this.#visits.values()]) dismiss();

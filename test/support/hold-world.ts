@@ -56,13 +56,13 @@ export async function playHoldWorld({
   const daemons: Daemon[] = [0, 1].map(
     (index) => new Daemon(world, index, truth, drift, areFaultsOn),
   );
-  const believed: { readonly hold: Hold; readonly process: Process }[] = [];
+  const believed = new Set<{ readonly hold: Hold; readonly process: Process }>();
   let highest = 0n;
   let grants = 0;
   let losses = 0;
   let resumes = 0;
   let wrong: string | undefined;
-  let isAlive = false;
+  const end = { isAlive: false };
 
   const startHolder = (name: string, isMortal: boolean): void => {
     const process = new Process(world, name, drift());
@@ -103,9 +103,9 @@ export async function playHoldWorld({
     const onHeld = (hold: Hold): void => {
       world.tell(`${name} holds with ${String(hold.token)}`);
       grants += 1;
-      believed.push({ hold, process });
+      believed.add({ hold, process });
       // By then whoever held when the faults ended has let go, or has lost.
-      if (world.nowMs > faultsEndMs + 5 * ttlMs) isAlive = true;
+      if (world.nowMs > faultsEndMs + 5 * ttlMs) end.isAlive = true;
       if (hold.isHeld) {
         if (hold.token < highest) {
           wrong ??= `token ${String(hold.token)} is believed in after ${String(highest)}`;
@@ -145,10 +145,10 @@ export async function playHoldWorld({
   // every moment between two events, too.
   const check = (): boolean => {
     if (wrong !== undefined) throw new Wrong(wrong);
-    for (let at = believed.length - 1; at >= 0; at--) {
-      const { hold, process } = believed[at] as (typeof believed)[number];
+    for (const each of [...believed]) {
+      const { hold, process } = each;
       if (!hold.isHeld) {
-        if (hold.state !== "PENDING") believed.splice(at, 1);
+        if (hold.state !== "PENDING") believed.delete(each);
         continue;
       }
       const kept = store.current(RESOURCE);
@@ -160,13 +160,13 @@ export async function playHoldWorld({
       if (overMs > 1e-6)
         throw new Wrong(`${token} is believed in ${overMs.toFixed(3)} ms too long`);
     }
-    return isAlive;
+    return end.isAlive;
   };
   try {
     await world.run(faultsEndMs, check);
     startHolder("eve", false);
     await world.run(faultsEndMs + 30 * ttlMs, check);
-    if (!isAlive)
+    if (!end.isAlive)
       throw new Error("nobody gets the lock any more, although nothing is wrong any more");
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
