@@ -2,6 +2,7 @@
 
 import { backendType } from "./backends/registry.js";
 import type { BackendConfig } from "./config/backend-settings.js";
+import { UnusableConfigError } from "./config/errors.js";
 import type { Backend } from "./lock/backend.js";
 import type { Clock } from "./lock/clock.js";
 import { LockManager } from "./lock/manager.js";
@@ -23,11 +24,6 @@ export interface OpenLocks extends AsyncDisposable {
   readonly policy: Policy;
   /** Those that are open, by name. */
   readonly backends: ReadonlyMap<string, Backend>;
-}
-
-/** What is configured cannot be had. The message says what, and what would be right. */
-export class UnusableConfigError extends Error {
-  override readonly name = "UnusableConfigError";
 }
 
 /**

@@ -1,6 +1,6 @@
 // How a command's end looks to a script. The numbers of 64 and above are those of sysexits.h.
 
-import { ConfigError } from "../../src/config/errors.js";
+import { ConfigError, UnusableConfigError } from "../../src/config/errors.js";
 import { LockError, type ErrorKind } from "../../src/lock/errors.js";
 import { UsageError } from "./usage-error.js";
 
@@ -56,7 +56,7 @@ export function endingOf(thrown: unknown): Ending {
     return { code: CODE_OF_KIND[thrown.kind], kind: thrown.kind, message: thrown.message };
   if (thrown instanceof ConfigError && thrown.isUsage)
     return { code: ExitCode.USAGE, kind: "usage", message: thrown.message };
-  if (thrown instanceof ConfigError || isUnusable(thrown))
+  if (thrown instanceof ConfigError || thrown instanceof UnusableConfigError)
     return { code: ExitCode.CONFIG, kind: "config", message: thrown.message };
   const words = thrown instanceof Error ? thrown.message : String(thrown);
   return {
@@ -65,9 +65,4 @@ export function endingOf(thrown: unknown): Ending {
     message: `internal error: ${words.replaceAll(/\s*\n\s*/gu, " ")}`,
     hint: "this is a mistake in stormlock; STORMLOCK_DEBUG=1 shows where",
   };
-}
-
-// By its name: who asks a daemon has not loaded what opens backends.
-function isUnusable(thrown: unknown): thrown is Error {
-  return thrown instanceof Error && thrown.name === "UnusableConfigError";
 }

@@ -1,16 +1,15 @@
 import { daemonRules, type Config, type Flags } from "../../src/config/index.js";
-import { LockError } from "../../src/lock/errors.js";
-import { openLocks, UnusableConfigError, type OpenLocks } from "../../src/open.js";
+import { openLocks, type OpenLocks } from "../../src/open.js";
 import { HoldHub } from "../../src/rpc/hold-hub.js";
 import { openLog } from "../../src/rpc/log.js";
 import { serve as openDoors, type ServeOptions } from "../../src/rpc/serve.js";
 import { LockService } from "../../src/rpc/service.js";
 import { systemClock } from "../../src/system-clock.js";
-import { readPem } from "./ask-daemon.js";
 import { builtInStoreTeller } from "./ask-here.js";
 import { configOf } from "./ask.js";
 import type { Run, Words } from "./command.js";
 import { ExitCode } from "./exit-code.js";
+import { asConfigMistake, readPem } from "./pem.js";
 
 export const serve: Run = async (words, scene) => {
   const signal = scene.untilStopped();
@@ -39,13 +38,11 @@ export const serve: Run = async (words, scene) => {
   return ExitCode.OK;
 };
 
-// What is wrong with an address or a certificate here was configured so.
 async function open(options: ServeOptions): ReturnType<typeof openDoors> {
   try {
     return await openDoors(options);
   } catch (thrown) {
-    if (!(thrown instanceof LockError) || thrown.kind !== "invalid-field") throw thrown;
-    throw new UnusableConfigError(thrown.message, { cause: thrown });
+    throw asConfigMistake(thrown);
   }
 }
 

@@ -3,9 +3,8 @@ import { describe, expect, it } from "vitest";
 import { endingOf, ExitCode } from "../../cmd/stormlock/exit-code.js";
 import { UsageError } from "../../cmd/stormlock/usage-error.js";
 import { VERSION } from "../../cmd/stormlock/version.js";
-import { ConfigError } from "../../src/config/index.js";
+import { ConfigError, UnusableConfigError } from "../../src/config/errors.js";
 import { LockError, type ErrorKind } from "../../src/lock/errors.js";
-import { UnusableConfigError } from "../../src/open.js";
 
 describe("the exit code", () => {
   it.each<[ErrorKind, number]>([

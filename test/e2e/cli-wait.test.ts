@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CliHome, PROGRAM, type Running } from "../support/cli.js";
 
+const RUN = `${process.execPath} ${PROGRAM}`;
+
 let home: CliHome;
 
 beforeEach(async () => {
@@ -68,16 +70,16 @@ describe("acquire --wait on a terminal", () => {
   it("keeps one line up to date, and takes it away", async () => {
     const first = await home.run(["acquire", "x", "-t", "4s", "--principal", "ann"]);
     expect(first.code).toBe(0);
-    const { stdout, code } = await onTerminal(`${process.execPath} ${PROGRAM} acquire x -w 30s`)
-      .ended;
+    const { stdout, code } = await onTerminal(`${RUN} acquire x -w 30s`).ended;
     expect(code).toBe(0);
-    const seconds = [...stdout.matchAll(/\r\u001b\[Kwaiting for x: held by ann for ([0-9]+)s/gu)];
+    const shown = stdout.replaceAll("\u001b", "ESC");
+    const seconds = [...shown.matchAll(/\rESC\[Kwaiting for x: held by ann for ([0-9]+)s/gu)];
     expect(new Set(seconds.map(([, count]) => count)).size).toBeGreaterThan(1);
-    expect(stdout).toMatch(/\r\u001b\[K[0-9a-f]{32}\r\n$/u);
+    expect(shown).toMatch(/\rESC\[K[0-9a-f]{32}\r\n$/u);
   });
 
   it("colours an error, and not with NO_COLOR or on a terminal that cannot", async () => {
-    const line = `${process.execPath} ${PROGRAM} current nobody; true`;
+    const line = `${RUN} current nobody; true`;
     expect((await onTerminal(line).ended).stdout).toContain("\u001b[31mstormlock:\u001b[39m");
     for (const env of [{ NO_COLOR: "1" }, { TERM: "dumb" }]) {
       const { stdout } = await onTerminal(line, env).ended;
