@@ -6,6 +6,7 @@ import { hostTime, msUntil, type HostMoment } from "./hold/host-time.js";
 import { ProcessGroup } from "./hold/process-group.js";
 import { ProcessTable } from "./hold/process-table.js";
 import { ProcessTree, type Processes } from "./hold/process-tree.js";
+import { say } from "./hold/say.js";
 import { forwardSignals } from "./hold/signals.js";
 import { hasControllingTerminal } from "./hold/terminal.js";
 
@@ -27,6 +28,7 @@ export interface ChildOrder {
 // may take it for impatience and drop what it is doing.
 const SECOND_WATCH_LATE_MS = 200;
 const PAUSE_MS = 10;
+const INIT_PID = 1;
 // What survives a kill for that long waits for a dead disk, and no signal can help.
 const GIVE_UP_AFTER = 500;
 
@@ -55,6 +57,12 @@ export class GuardedChild implements AsyncDisposable {
   static async start(guardian: GuardianLink, order: ChildOrder): Promise<GuardedChild> {
     const table = new ProcessTable();
     const hasTerminal = hasControllingTerminal(table);
+    if (process.pid === INIT_PID) {
+      say(
+        "running as process 1: processes that lose their parent are reaped only under an init " +
+          "(docker run --init; in a pod: shareProcessNamespace)",
+      );
+    }
     // Events of the guardian come when there is a child to end, and not before.
     const begun: { child?: GuardedChild } = {};
     await guardian.guard(
@@ -158,8 +166,8 @@ export class GuardedChild implements AsyncDisposable {
 
   #end(): void {
     this.#isAsked = true;
-    this.#guardian.sayEnd();
     this.#watch.endNow();
+    this.#guardian.sayAsked();
   }
 
   #guardianAsked(): void {
@@ -174,8 +182,7 @@ export class GuardedChild implements AsyncDisposable {
     const left = this.#processes.count();
     if (left > 0 && this.#watch.phase === "watching") {
       if (this.#cut === undefined) this.#order.leftBehind?.(left);
-      this.#isAsked = true;
-      this.#watch.endNow();
+      this.#end();
     }
     for (let looks = 0; looks < GIVE_UP_AFTER;) {
       const isKilling = this.#watch.phase === "killing";

@@ -12,7 +12,8 @@ const HIGH_PRIORITY = -10;
 
 const link = new Socket({ fd: LINK_FD });
 const guardian = new Guardian({
-  wrapperPid: process.ppid,
+  // Not the parent's: whoever's parent dies gets another one.
+  wrapperPid: Number(process.argv[2]),
   send: (line) => link.write(line),
   exit: () => process.exit(0),
 });

@@ -122,7 +122,7 @@ describe("an argument that is not UTF-8", () => {
 test("messages arrive whole, however the link cuts them", () => {
   const messages: ToGuardian[] = [
     { say: "deadline", count: 3, deadline: { hrMs: 1.5, uptimeMs: 2 } },
-    { say: "end" },
+    { say: "asked" },
     { say: "done" },
   ];
   const reader = new LineReader<ToGuardian>();

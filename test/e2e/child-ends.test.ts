@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
@@ -115,6 +116,39 @@ describe.concurrent("without a terminal", () => {
     expect(await run.exit).toBe(0);
     const [pid, group, session] = (run.output[0] ?? "").trim().split(/ +/);
     expect([group, session]).toEqual([pid, pid]);
+  });
+});
+
+// A pid namespace of one's own is what a container has; it takes root to make one.
+const NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc"];
+const canNest = spawnSync("unshare", [...NAMESPACE.slice(1), "true"]).status === 0;
+
+describe.skipIf(!canNest)("as process 1 of a container", { concurrent: true }, () => {
+  async function inside(
+    name: string,
+    options: object,
+    script: string,
+  ): Promise<{ exit: number | NodeJS.Signals; stderr: string }> {
+    const words = bench.words(name, options, ["sh", "-c", script]);
+    const run = bench.start(`${name}-outside`, {}, [...NAMESPACE, ...words]);
+    return { exit: await run.exit, stderr: run.stderr };
+  }
+
+  test("it says once that strangers are not reaped, and ends with the command's code", async () => {
+    const { exit, stderr } = await inside("init", {}, "sleep 0.5; exit 5");
+    expect(exit).toBe(5);
+    expect(stderr.match(/stormlock: running as process 1/g)).toHaveLength(1);
+  });
+
+  test("a signal that cannot end it is told by its exit code", async () => {
+    const { exit } = await inside("init-signal", {}, "kill -TERM $$");
+    expect(exit).toBe(143);
+  });
+
+  test("a lost lock ends the command, orphans too", async () => {
+    const orphan = "(setsid sh -c 'trap \"\" TERM; while :; do sleep 0.05; done' &)";
+    const { exit } = await inside("init-lost", { keepForMs: 200 }, `${orphan}; sleep 600`);
+    expect(exit).toBe(76);
   });
 });
 

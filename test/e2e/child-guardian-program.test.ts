@@ -21,7 +21,7 @@ describe("the guardian as it is shipped", () => {
 
   test("is ready within a blink, small, and leaves when nobody is there to guard for", async () => {
     const begunMs = performance.now();
-    const guardian = spawn(process.execPath, [PROGRAM], {
+    const guardian = spawn(process.execPath, [PROGRAM, String(process.pid)], {
       detached: true,
       env: {},
       stdio: ["ignore", "ignore", "inherit", "pipe"],

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { hostNow } from "../../cmd/stormlock/hold/host-time.js";
 import {
@@ -152,6 +153,27 @@ describe.concurrent("a wrapper that is killed", () => {
 });
 
 describe.concurrent("a guardian", () => {
+  test("harms no stranger, even one that comes to its own parent when the wrapper dies", async () => {
+    // At once, before the guardian has begun to work: it finds its orders, and nobody at home.
+    const run = bench.start("stranger", { graceMs: 100 }, OBEDIENT);
+    const { guardianPid = 0 } = await run.note("begun");
+    process.kill(guardianPid, "SIGSTOP");
+    await pause(200);
+    run.wrapper.kill("SIGKILL");
+    process.kill(guardianPid, "SIGCONT");
+    const orphans: number[] = [];
+    for (let look = 0; look < 100 && isGuardian(guardianPid); look++) {
+      const shell = spawnSync("sh", ["-c", "sleep 60 >/dev/null 2>&1 & echo $!"], {
+        encoding: "utf8",
+      });
+      orphans.push(Number(shell.stdout));
+      await pause(40);
+    }
+    expect(isGuardian(guardianPid)).toBe(false);
+    expect(orphans.length).toBeGreaterThan(10);
+    for (const pid of orphans) expect(process.kill(pid, "SIGKILL")).toBe(true);
+  });
+
   test("that is killed is replaced, and the next one does its work", async () => {
     const run = bench.start("replaced", {}, STUBBORN);
     const members = await pids(run, 2);

@@ -24,7 +24,7 @@ export interface DriverOptions {
   readonly diesAfterSpawn?: boolean;
   /** Stops itself between the last look at the deadline and the start of the command. */
   readonly stopsBeforeSpawn?: boolean;
-  /** Says something on stderr before the command starts and with each renewal. */
+  /** Says something on stderr with each renewal, while the command runs. */
   readonly says?: boolean;
   readonly leases?: readonly { resource: string; token: number }[];
 }
@@ -59,7 +59,6 @@ const environment = childEnvironment(
 async function run(): Promise<ChildEnd> {
   await using guardian = options.diesAfterSpawn === true ? new DyingLink() : new GuardianLink();
   note("begun", { marker, guardianPid: guardian.pid, pid: process.pid });
-  if (options.says === true) say("about to start");
   await using child = await GuardedChild.start(guardian, {
     command,
     args,

@@ -67,9 +67,9 @@ export class GuardianLink implements AsyncDisposable {
     this.#process?.sayDeadline(deadline);
   }
 
-  /** Has the guardian ask the command to end now, and kill it after the grace. */
-  sayEnd(): void {
-    this.#process?.say({ say: "end" });
+  /** The command has been asked to end; the guardian kills it after the grace. */
+  sayAsked(): void {
+    this.#process?.say({ say: "asked" });
   }
 
   /** Ends the guardian. Nothing may be left that it would have to guard. */

@@ -15,8 +15,8 @@ export type ToGuardian =
   | ({ readonly say: "child" } & ProcessId)
   /** Another deadline. Answered by "seen". */
   | { readonly say: "deadline"; readonly count: number; readonly deadline: HostMoment }
-  /** Ask the command to end now; kill it after the grace, or at the deadline if that is sooner. */
-  | { readonly say: "end" }
+  /** The command has been asked to end: kill it after the grace, or at the deadline if sooner. */
+  | { readonly say: "asked" }
   /** Nothing is left to guard. */
   | { readonly say: "done" };
 

@@ -38,7 +38,7 @@ export class GuardianProcess {
     // An environment of its own: no NODE_OPTIONS that make it slow or let it be debugged, and no
     // marker of a hold around this one.
     const { LD_LIBRARY_PATH } = process.env;
-    this.#process = spawn(process.execPath, [PROGRAM], {
+    this.#process = spawn(process.execPath, [PROGRAM, String(process.pid)], {
       cwd: "/",
       detached: true,
       env: LD_LIBRARY_PATH === undefined ? {} : { LD_LIBRARY_PATH },

@@ -21,7 +21,7 @@ const GIVE_UP_MS = 60_000;
 const PAUSE_KILLING_MS = 2;
 const PAUSE_ASKED_MS = 25;
 const PAUSE_LATE_START_MS = 1;
-const LATE_START_LOOKS = 20;
+const LATE_START_LOOKS = 250;
 const PAUSE_IDLE_MS = 250;
 
 /**
@@ -42,8 +42,6 @@ export class Guardian {
   readonly #table = new ProcessTable();
   #processes: Processes | undefined;
   #watch: DeadlineWatch | undefined;
-  /** What the wrapper had started before: this process, and whatever it adopted as process 1. */
-  #olderSiblings: ReadonlySet<number> = new Set([process.pid]);
   #childIsKnown = false;
   #wrapperIsGone = false;
   #patrols = false;
@@ -83,8 +81,8 @@ export class Guardian {
         this.#watch?.extend(message.deadline);
         this.#send({ say: "seen", count: message.count });
         return;
-      case "end":
-        this.#watch?.endNow();
+      case "asked":
+        this.#watch?.hasBeenTerminated();
         return;
       case "done":
         this.#options.exit();
@@ -94,8 +92,6 @@ export class Guardian {
   #guard(order: GuardOrder): void {
     const { marker, leadsSession, graceMs, deadline } = order;
     const spared = [process.pid, this.#options.wrapperPid];
-    const siblings = this.#table.childrenOf(this.#options.wrapperPid) ?? [];
-    this.#olderSiblings = new Set([process.pid, ...siblings]);
     const processes = this.#table.exists
       ? new ProcessTree({ table: this.#table, marker, leadsSession, spared })
       : new ProcessGroup(leadsSession);
@@ -149,23 +145,23 @@ export class Guardian {
       await pause(this.#wrapperIsGone ? PAUSE_ASKED_MS : PAUSE_IDLE_MS);
     } else if (left > 0) {
       await pause(PAUSE_KILLING_MS);
-    } else if (this.#childIsKnown) {
-      await pause(PAUSE_IDLE_MS);
+    } else if (this.#childIsKnown || this.#wrapperIsGone) {
+      await pause(this.#wrapperIsGone ? PAUSE_ASKED_MS : PAUSE_IDLE_MS);
     } else {
       await this.#awaitLateStart();
     }
   }
 
-  // G3: reading the whole table takes too long for this. What the wrapper starts now is neither
-  // its guardian nor anything else than the command.
+  // G3: reading the whole table takes too long for this. A child of the wrapper is looked at
+  // alone; without the marker it is none of ours, whoever's it is.
   async #awaitLateStart(): Promise<void> {
     for (let looks = 0; looks < LATE_START_LOOKS; looks++) {
-      const children = this.#table.childrenOf(this.#options.wrapperPid) ?? [];
-      const late = children.filter((pid) => !this.#olderSiblings.has(pid));
-      for (const pid of late) sendKill(pid);
-      if (late.length > 0) return;
+      const children = this.#table.childrenOf(this.#options.wrapperPid);
+      if (children === undefined) break; // This kernel does not tell.
+      for (const pid of children) this.#processes?.killIfMember(pid);
       await pause(PAUSE_LATE_START_MS);
     }
+    await pause(PAUSE_ASKED_MS);
   }
 
   #send(message: FromGuardian): void {
@@ -175,12 +171,4 @@ export class Guardian {
 
 async function pause(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function sendKill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended by itself.
-  }
 }

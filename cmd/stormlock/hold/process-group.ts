@@ -31,6 +31,10 @@ export class ProcessGroup implements Processes {
     return this.#signal("SIGKILL");
   }
 
+  killIfMember(pid: number): void {
+    if (pid === this.#target) this.kill();
+  }
+
   #signal(signal: NodeJS.Signals | 0): number {
     if (this.#target === undefined) return 0;
     try {

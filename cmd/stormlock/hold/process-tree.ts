@@ -15,6 +15,8 @@ export interface Processes {
   terminate(): number;
   /** Kills every one that one look finds. @returns how many it found; look again until none */
   kill(): number;
+  /** Kills this one if it belongs to them. */
+  killIfMember(pid: number): void;
 }
 
 export interface ProcessTreeOptions {
@@ -74,6 +76,11 @@ export class ProcessTree implements Processes {
       this.#trySignal(-session.pid, "SIGKILL");
     }
     return members.filter((member) => !this.#forbidden.has(member.pid)).length;
+  }
+
+  killIfMember(pid: number): void {
+    const stat = this.#options.spared.includes(pid) ? undefined : this.#options.table.stat(pid);
+    if (stat !== undefined && isAlive(stat) && this.#isMember(stat)) this.#signal(stat, "SIGKILL");
   }
 
   // To look through all processes takes some ms, and a deadline has none to give away.
