@@ -20,6 +20,24 @@ const program = defineConfig({
     format: "esm",
     cleanDir: true,
     chunkFileNames: "[name]-[hash].js",
+    // What nearly every command needs lies together: a file more costs a command half a
+    // millisecond and more, unread code in it far less.
+    codeSplitting: {
+      groups: [
+        {
+          name: "words",
+          test: /src.(lock.(address|clock|deadline|duration|errors|lease|limits|policy)|system-clock)\.ts$/,
+        },
+        {
+          name: "messages",
+          test: /src.(gen|rpc.(client|code|messages|status|transport)\.ts)|@bufbuild.protobuf/,
+        },
+        {
+          name: "commands",
+          test: /src.(config.|backends.registry)|cmd.stormlock.(acquire|ask|command|command-line|commands|current|exit-code|is-held|lease-format|list|output|release|renew|run|usage-error)\.ts$/,
+        },
+      ],
+    },
   },
   plugins: [
     {
