@@ -241,10 +241,14 @@ describe.concurrent("a guardian", () => {
     const run = bench.start("late", { stopsBeforeSpawn: true, ttlMs: 1000, graceMs: 200 }, [
       "sh",
       "-c",
-      "sleep 0.1; echo done >> $OUT; sleep 600",
+      // It stops its wrapper again, which would end it as well.
+      "kill -STOP $PPID; sleep 0.05; echo done >> $OUT; sleep 600",
     ]);
     await run.note("begun");
     await pause(2000);
+    run.wrapper.kill("SIGCONT");
+    await pause(300);
+    expect(run.marked()).toEqual([]);
     run.wrapper.kill("SIGCONT");
     expect(await run.exit).toBe(76);
     expect(run.output).toEqual([]);
