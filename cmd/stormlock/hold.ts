@@ -23,6 +23,7 @@ import { GuardianLink } from "./hold/guardian-link.js";
 import { deadlineOn, type HostMoment } from "./hold/host-time.js";
 import { say } from "./hold/say.js";
 import { ENDING_SIGNALS, listenFor, signalExitCode } from "./hold/signals.js";
+import { undecodableArgument } from "./hold/undecodable.js";
 import { UsageError } from "./usage-error.js";
 import { waitingFor } from "./waiting.js";
 
@@ -87,6 +88,12 @@ function orderOf(words: Words): Order {
   const [command, ...args] = words.rest ?? [];
   if (command === undefined) {
     throw new UsageError("no command is given: stormlock hold RESOURCE -- COMMAND [ARG...]");
+  }
+  const undecodable = undecodableArgument();
+  if (undecodable !== undefined) {
+    throw new UsageError(
+      `the argument ${JSON.stringify(undecodable)} is no UTF-8, and could not be passed on as it is`,
+    );
   }
   const resources = words.all("RESOURCE");
   const twice = resources.find((resource, at) => resources.indexOf(resource) < at);
