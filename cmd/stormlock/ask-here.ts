@@ -8,7 +8,6 @@ import { HoldHub } from "../../src/rpc/hold-hub.js";
 import { InProcessTransport } from "../../src/rpc/in-process.js";
 import { LockService } from "../../src/rpc/service.js";
 import { systemClock } from "../../src/system-clock.js";
-import { PATIENCE_MS } from "./ask.js";
 import type { Output } from "./output.js";
 
 /**
@@ -18,6 +17,7 @@ export async function askHere(
   config: Config,
   resource: string | undefined,
   output: Output,
+  patienceMs: number,
 ): Promise<LockClient> {
   const sayIfMade = builtInStoreTeller(config, output);
   const locks = await openLocks({
@@ -39,7 +39,7 @@ export async function askHere(
   return new LockClient({
     transports: [transport],
     clock: systemClock,
-    patienceMs: PATIENCE_MS,
+    patienceMs,
   });
 }
 

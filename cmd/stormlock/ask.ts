@@ -10,7 +10,7 @@ import type { LockClient } from "../../src/rpc/client.js";
 import type { Scene, Words } from "./command.js";
 
 /** How long a command goes on asking when nobody answers. */
-export const PATIENCE_MS = 3000;
+const PATIENCE_MS = 3000;
 
 /** Somebody who can be asked. */
 export interface Asked {
@@ -38,8 +38,8 @@ export async function askLocks(
   const { servers, ttlMs: defaultTtlMs } = config.client;
   await using client =
     servers.length > 0
-      ? await (await import("./ask-daemon.js")).askDaemon(config.client)
-      : await (await import("./ask-here.js")).askHere(config, resource, scene.output);
+      ? await (await import("./ask-daemon.js")).askDaemon(config.client, PATIENCE_MS)
+      : await (await import("./ask-here.js")).askHere(config, resource, scene.output, PATIENCE_MS);
   try {
     return await ask({
       client,

@@ -278,7 +278,7 @@ const completion: Command = {
     },
   ],
   notes: "",
-  load: async () => (await import("./completion.js")).completion,
+  load: async () => (await import("./completion.js")).completionOf(COMMANDS, GLOBAL_OPTIONS),
 };
 
 export const COMMANDS: readonly Command[] = [

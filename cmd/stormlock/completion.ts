@@ -1,16 +1,18 @@
 // Completion scripts, written from the table: they need no process of ours to complete a word.
 
 import type { Command, Option, Positional, Run } from "./command.js";
-import { COMMANDS, GLOBAL_OPTIONS } from "./commands.js";
 import { ExitCode } from "./exit-code.js";
 
-export const completion: Run = (words, { output }) => {
-  const shell = words.positional("SHELL");
-  const script = shell === "zsh" ? zshScript() : bashScript();
-  if (output.isJson) output.json({ shell, script });
-  else output.result(script);
-  return Promise.resolve(ExitCode.OK);
-};
+/** The command that prints the scripts for a table. */
+export function completionOf(commands: readonly Command[], globals: readonly Option[]): Run {
+  return (words, { output }) => {
+    const shell = words.positional("SHELL");
+    const script = shell === "zsh" ? zshScript(commands, globals) : bashScript(commands, globals);
+    if (output.isJson) output.json({ shell, script });
+    else output.result(script);
+    return Promise.resolve(ExitCode.OK);
+  };
+}
 
 const flags = (options: readonly Option[]): string[] =>
   options.flatMap(({ name, short }) => [
@@ -21,9 +23,9 @@ const flags = (options: readonly Option[]): string[] =>
 const valued = (options: readonly Option[]): readonly Option[] =>
   options.filter(({ value }) => value !== undefined);
 
-function bashScript(): string {
-  const globals = flags(GLOBAL_OPTIONS);
-  const all = [...GLOBAL_OPTIONS, ...COMMANDS.flatMap(({ options }) => options)];
+function bashScript(commands: readonly Command[], globalOptions: readonly Option[]): string {
+  const globals = flags(globalOptions);
+  const all = [...globalOptions, ...commands.flatMap(({ options }) => options)];
   const files = flags(valued(all).filter(({ value }) => value === "FILE"));
   const takers = flags(valued(all));
   const choices = all.filter((option) => option.choices !== undefined);
@@ -33,6 +35,10 @@ function bashScript(): string {
     '  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}"',
     "  local command= at",
     "  COMPREPLY=()",
+    // Behind `--` there is a command of somebody else's.
+    '  if [[ " ${COMP_WORDS[*]:1:COMP_CWORD-1} " == *" -- "* ]]; then',
+    '    COMPREPLY=($(compgen -c -f -- "$word")); return',
+    "  fi",
     '  case "$before" in',
     `    ${unique(files).join("|")}) COMPREPLY=($(compgen -f -- "$word")); return ;;`,
     ...choices.map(
@@ -42,14 +48,14 @@ function bashScript(): string {
     "  esac",
     "  for ((at = 1; at < COMP_CWORD; at++)); do",
     '    case "${COMP_WORDS[at]}" in',
-    `      ${unique(flags(valued(GLOBAL_OPTIONS))).join("|")}) at=$((at + 1)) ;;`,
+    `      ${unique(takers).join("|")}) at=$((at + 1)) ;;`,
     "      -*) ;;",
     '      *) command="${COMP_WORDS[at]}"; break ;;',
     "    esac",
     "  done",
     '  case "$command" in',
-    `    "") ${reply([...COMMANDS.map(({ name }) => name), ...globals])} ;;`,
-    ...COMMANDS.map(
+    `    "") ${reply([...commands.map(({ name }) => name), ...globals])} ;;`,
+    ...commands.map(
       (command) =>
         `    ${command.name}) ${reply([...firstChoices(command), ...flags(command.options), ...globals])} ;;`,
     ),
@@ -72,7 +78,7 @@ function unique(words: readonly string[]): readonly string[] {
   return [...new Set(words)];
 }
 
-function zshScript(): string {
+function zshScript(commands: readonly Command[], globals: readonly Option[]): string {
   const lines = [
     "#compdef stormlock",
     "# Completes the words of stormlock in zsh: put this as _stormlock into a directory of fpath",
@@ -81,17 +87,17 @@ function zshScript(): string {
     "  local -A opt_args",
     "  local -a commands",
     "  commands=(",
-    ...COMMANDS.map(({ name, summary }) => `    '${quoted(name)}:${quoted(summary)}'`),
+    ...commands.map(({ name, summary }) => `    '${quoted(name)}:${quoted(summary)}'`),
     "  )",
     "  _arguments -C \\",
-    ...GLOBAL_OPTIONS.map((option) => `    ${zshOption(option)} \\`),
+    ...globals.map((option) => `    ${zshOption(option)} \\`),
     "    '1:command:->command' '*::word:->words'",
     '  case "$state" in',
     "    command) _describe command commands ;;",
     "    words)",
     '      case "$line[1]" in',
-    ...COMMANDS.map(
-      (command) => `        ${command.name}) _arguments ${zshWords(command).join(" ")} ;;`,
+    ...commands.map(
+      (command) => `        ${command.name}) _arguments ${zshWords(command, globals).join(" ")} ;;`,
     ),
     "      esac ;;",
     "  esac",
@@ -101,9 +107,12 @@ function zshScript(): string {
   return `${lines.join("\n")}\n`;
 }
 
-function zshWords({ positionals, options }: Command): readonly string[] {
+function zshWords(
+  { positionals, options }: Command,
+  globals: readonly Option[],
+): readonly string[] {
   return [
-    ...[...options, ...GLOBAL_OPTIONS].map(zshOption),
+    ...[...options, ...globals].map(zshOption),
     ...positionals.map((word, at) => zshPositional(word, at + 1)),
   ];
 }

@@ -111,6 +111,8 @@ describe("completion in bash", () => {
     // Nothing can be said of a duration.
     expect(await offered("stormlock", "acquire", "--ttl", "")).toEqual([]);
     expect(await offered("stormlock", "release", "--tt")).toEqual([]);
+    expect(await offered("stormlock", "--server", "a:1", "ren")).toEqual(["renew"]);
+    expect(await offered("stormlock", "hold", "x", "--", "some-c")).toEqual(["some-config.toml"]);
   });
 });
 
