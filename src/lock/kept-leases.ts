@@ -6,6 +6,7 @@
 //       the heartbeat came that a message echoes.
 //   S3. An ack speaks of every lease that was granted on this stream before it.
 //   S4. One slow store, or one short lease, costs the others nothing: it is told of as behind.
+//   (Heartbeats that come together are one: the newest. Who floods pays for it by himself.)
 
 import { sleep, type Clock } from "./clock.js";
 import { LockError } from "./errors.js";
@@ -55,6 +56,7 @@ export class KeptLeases {
   readonly #byId = new Map<string, Kept>();
   readonly #byResource = new Map<string, Kept>();
   #heartbeat: Heartbeat | undefined;
+  #isToServe = false;
 
   constructor(options: {
     readonly locks: LockManager;
@@ -129,8 +131,16 @@ export class KeptLeases {
         { field: "seq" },
       );
     }
-    const heartbeat = { seq, atMs: this.#clock.monotonicMs() };
-    this.#heartbeat = heartbeat;
+    this.#heartbeat = { seq, atMs: this.#clock.monotonicMs() };
+    if (this.#isToServe) return;
+    this.#isToServe = true;
+    this.#clock.endOfTurn(() => {
+      this.#isToServe = false;
+      if (this.#heartbeat !== undefined && !this.#ended.aborted) this.#serve(this.#heartbeat);
+    });
+  }
+
+  #serve(heartbeat: Heartbeat): void {
     const underWay: Promise<void>[] = [];
     for (const kept of this.#byId.values()) {
       const isFresh = heartbeat.atMs - kept.askedAtMs <= FRESH_SHARE * kept.ttlMs;

@@ -30,12 +30,22 @@ export function holderSays({ kind }: HoldRequest): HolderSays {
       return { kind: kind.case, resource, leaseId };
     }
     case "heartbeat":
-      return { kind: "heartbeat", seq: Number(kind.value.seq) };
+      return { kind: "heartbeat", seq: exactSeq(kind.value.seq) };
     case undefined:
       throw new LockError("invalid-field", "the message says nothing: set one of its fields", {
         field: "kind",
       });
   }
+}
+
+// A holder who counts is far from it; who sends the time in nanoseconds must hear of it at once.
+function exactSeq(seq: bigint): number {
+  if (seq <= Number.MAX_SAFE_INTEGER) return Number(seq);
+  throw new LockError(
+    "invalid-field",
+    `heartbeat ${String(seq)} is beyond ${String(Number.MAX_SAFE_INTEGER)}; count from 1`,
+    { field: "seq" },
+  );
 }
 
 export function holderMessage(says: HolderSays): HoldRequest {

@@ -3,7 +3,7 @@ import type { TLSSocket } from "node:tls";
 import { formatAddress } from "../lock/address.js";
 import type { Clock } from "../lock/clock.js";
 import { Calls } from "./calls.js";
-import { GrpcDoor } from "./grpc/door.js";
+import { GrpcDoor, type Pings } from "./grpc/door.js";
 import { listen, type Listener } from "./listener.js";
 import type { HoldHub } from "./hold-hub.js";
 import type { Log } from "./log.js";
@@ -47,6 +47,8 @@ export interface ServeOptions {
   readonly tls?: ServerTls;
   /** Addresses that other machines reach may be listened on without client certificates. */
   readonly insecure?: boolean;
+  /** How dead connections are found; every 20 s, and given 10 s to answer, when not given. */
+  readonly pings?: Pings;
 }
 
 /** A daemon that is up. */
@@ -89,7 +91,7 @@ class Doors implements Server {
 
   constructor(options: ServeOptions) {
     this.#options = options;
-    const { service, holds, locks, clock, log, check } = options;
+    const { service, holds, locks, clock, log, check, pings } = options;
     this.#calls = new Calls({ clock, log });
     const metrics = new Metrics(
       locks,
@@ -97,7 +99,10 @@ class Doors implements Server {
       () => this.#listeners.reduce((sum, { connections }) => sum + connections, 0),
     );
     this.#calls.report(metrics);
-    this.#grpc = new GrpcDoor({ service, holds, calls: this.#calls });
+    this.#grpc = new GrpcDoor({
+      ...{ service, holds, calls: this.#calls },
+      ...(pings === undefined ? {} : { pings }),
+    });
     this.#readiness = new Readiness({
       clock,
       check,

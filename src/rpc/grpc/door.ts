@@ -35,13 +35,19 @@ const MOST_STREAMS = 16_384;
 // A peer that has vanished is noticed within half a minute; so is one whose session has failed,
 // since Node no longer reads its socket and would never learn that it has gone. The timeout is long because
 // grpc-js judges by the timer alone: a pause of ours must not look like a death of theirs.
-const PING_EVERY_MS = 20_000;
-const PING_TIMEOUT_MS = 10_000;
+const PINGS: Pings = { everyMs: 20_000, timeoutMs: 10_000 };
+
+/** How a connection is asked whether somebody is still there. */
+export interface Pings {
+  readonly everyMs: number;
+  readonly timeoutMs: number;
+}
 
 export interface GrpcDoorOptions {
   readonly service: LockService;
   readonly holds: HoldHub;
   readonly calls: Calls;
+  readonly pings?: Pings;
 }
 
 /** The gRPC door: the lock service, health and reflection, on connections that are given to it. */
@@ -53,14 +59,14 @@ export class GrpcDoor implements AsyncDisposable {
   readonly #health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
   readonly #identities = new WeakMap<PeerCertificate, string>();
 
-  constructor({ service, holds, calls }: GrpcDoorOptions) {
+  constructor({ service, holds, calls, pings = PINGS }: GrpcDoorOptions) {
     this.#calls = calls;
     this.#watch = new CallWatch(calls);
     this.#server = new GrpcServer({
       "grpc.max_receive_message_length": LIMITS.messageBytes,
       "grpc.max_concurrent_streams": MOST_STREAMS,
-      "grpc.keepalive_time_ms": PING_EVERY_MS,
-      "grpc.keepalive_timeout_ms": PING_TIMEOUT_MS,
+      "grpc.keepalive_time_ms": pings.everyMs,
+      "grpc.keepalive_timeout_ms": pings.timeoutMs,
       "grpc.enable_channelz": 0,
       interceptors: [this.#watch.interceptor],
     });

@@ -4,6 +4,7 @@
 //   D2. A holder that does not read is not buffered for without bound: nothing more is read from
 //       it, only the newest ack is kept, and after two missed acks the stream ends.
 //   D3. A holder that floods is read more slowly.
+//   D4. What is over leaves the wire soon, even if the holder neither reads nor ends its side.
 
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
@@ -15,6 +16,7 @@ import { daemonMessage, holderSays } from "../hold-messages.js";
 import type { HoldHub } from "../hold-hub.js";
 import type { Received } from "./definition.js";
 import { failedStatus } from "./trailer.js";
+import { cutOff } from "./watch.js";
 
 // With so many questions open nothing more is read until half of them are answered (D3).
 const MOST_BUSY = 1000;
@@ -22,6 +24,9 @@ const LOOK_AGAIN_MS = 5;
 
 // D2: two periods, but neither a moment nor half a minute.
 const SHORTEST_BLOCK_MS = 2000;
+
+// D4: as long as a holder may take to read its last words.
+const FAREWELL_MS = 2000;
 
 export type HoldCall = ServerDuplexStream<Received<HoldRequest>, HoldResponse>;
 
@@ -142,5 +147,8 @@ class HoldStream {
     this.#isOver = true;
     this.#stopBlocked?.();
     this.#hub.close(this.#session);
+    this.#hub.clock.after(FAREWELL_MS, () => {
+      cutOff(this.#call); // D4
+    });
   }
 }

@@ -3,12 +3,14 @@
 //   W1. Every call that is opened is ended: by the status that was sent, or as cancelled.
 //   W2. A call that is refused never reaches its handler.
 //   W3. A request that has begun is complete in time, or its stream is closed: headers alone
-//       would hold a stream, and its memory, for ever.
+//       would hold a stream, and its memory, for ever. (A Hold stream is complete from its start,
+//       and its own door ends it.)
 
 import type { Http2Stream } from "node:http2";
 import { constants } from "node:http2";
 import {
   status as Status,
+  type ServerDuplexStream,
   type ServerInterceptingCall,
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
@@ -44,7 +46,8 @@ export class CallWatch {
     let isComplete = method.requestStream;
 
     call.sendStatus = (status) => {
-      const isTooLarge = status.code === Status.RESOURCE_EXHAUSTED && !isComplete;
+      // Nobody here says so but grpc-js, of a message beyond the limit.
+      const isTooLarge = status.code === Status.RESOURCE_EXHAUSTED;
       const better = isTooLarge ? failedStatus(tooLarge(undefined)) : status;
       record.end(better.code, better.details);
       sendStatus(better);
@@ -148,6 +151,13 @@ function watchedListener(
 function peerOf(call: ServerInterceptingCallInterface): string {
   const peer = call.getPeer();
   return peer === "unknown" ? "unix" : peer;
+}
+
+/** Takes a stream off the wire, whether or not its caller has read how it ended. */
+export function cutOff(call: ServerDuplexStream<unknown, unknown>): void {
+  const { call: inner } = call as unknown as { readonly call?: ServerInterceptingCallInterface };
+  const stream = inner === undefined ? undefined : streamOf(inner);
+  if (stream?.closed === false) stream.close(constants.NGHTTP2_CANCEL);
 }
 
 // Not in the types. Without it a stream ends when its caller likes.

@@ -1,3 +1,4 @@
+import type { Backend } from "../../../src/lock/backend.js";
 import { LockManager } from "../../../src/lock/manager.js";
 import { Policy } from "../../../src/lock/policy.js";
 import { HoldHub } from "../../../src/rpc/hold-hub.js";
@@ -11,6 +12,7 @@ import { MemoryStore } from "../../support/memory-backend.js";
 export interface Daemon extends AsyncDisposable {
   readonly server: Server;
   readonly locks: LockManager;
+  readonly holds: HoldHub;
   /** `127.0.0.1:PORT`, or whatever it was told to listen on. */
   readonly address: string;
   readonly port: number;
@@ -18,17 +20,20 @@ export interface Daemon extends AsyncDisposable {
   readonly log: string[];
 }
 
-export async function startDaemon(options: Partial<ServeOptions> = {}): Promise<Daemon> {
-  const store = new MemoryStore(systemClock).open();
+export async function startDaemon(
+  options: Partial<ServeOptions> = {},
+  store: Backend = new MemoryStore(systemClock).open(),
+): Promise<Daemon> {
   const locks = new LockManager({
     clock: systemClock,
     policy: new Policy(),
     backends: new Map([["default", store]]),
   });
+  const holds = new HoldHub(locks);
   const log: string[] = [];
   const server = await serve({
     service: new LockService(locks),
-    holds: new HoldHub(locks),
+    holds,
     locks,
     clock: systemClock,
     log: openLog("debug", { write: (line) => log.push(line) }),
@@ -40,6 +45,7 @@ export async function startDaemon(options: Partial<ServeOptions> = {}): Promise<
   return {
     server,
     locks,
+    holds,
     address,
     port: Number(/:([0-9]+)$/u.exec(address)?.[1] ?? 0),
     log,

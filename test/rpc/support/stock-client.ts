@@ -66,7 +66,7 @@ export class StockClient implements AsyncDisposable {
     let call: grpc.ClientUnaryCall | undefined;
     const answer = new Promise<Answer>((resolve) => {
       call = methods[method]?.call(this.client, request, options, (error, message = {}) => {
-        resolve(error === null ? { ...NOTHING, message } : refused(error));
+        resolve({ ...answerOf(error), message });
       });
     });
     return { answer, cancel: () => call?.cancel() };
@@ -91,7 +91,9 @@ const NOTHING = {
   holder: undefined,
 };
 
-function refused(error: grpc.ServiceError): Answer {
+/** How a call or a stream has ended; null is a good end. */
+export function answerOf(error: grpc.ServiceError | null): Answer {
+  if (error === null) return NOTHING;
   const [encoded] = error.metadata.get("grpc-status-details-bin");
   const told = { ...NOTHING, code: error.code, details: error.details };
   if (!(encoded instanceof Buffer)) return told;

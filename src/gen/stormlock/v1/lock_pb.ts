@@ -679,7 +679,7 @@ export const HoldReleaseSchema: GenMessage<HoldRelease> = /*@__PURE__*/
  */
 export type Heartbeat = Message<"stormlock.v1.Heartbeat"> & {
   /**
-   * Greater than every one sent before on this stream; 1 or more.
+   * Greater than every one sent before on this stream; 1 or more, below 2^53.
    *
    * @generated from field: uint64 seq = 1;
    */
@@ -901,7 +901,8 @@ export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
  * HeartbeatAck answers a heartbeat: every lease on the stream has at least
  * `valid_share` of its own ttl left from that heartbeat on, those in `behind`
  * excepted. It may come twice for one heartbeat, the second time with leases that
- * were late the first time.
+ * were late the first time. Of heartbeats that arrive together, and of acks that a
+ * client is slow to read, only the newest is sent.
  *
  * @generated from message stormlock.v1.HeartbeatAck
  */
