@@ -10,17 +10,18 @@
 //       it since: its id may have been asked for again elsewhere, and be believed there.
 //   L6. A failed ask is "unknown". Who waits is asked for again, with the same id; who does
 //       not, and everybody once the store has failed for ASK_PATIENCE_MS, is told so.
-//   L7. What is not known is asked: hints and clocks only say when.
+//   L7. What is not known is asked: hints and clocks only say when. A hint that comes while the
+//       store is being asked may be younger than the answer: it is asked again.
+//   L8. Who asks with the id that holds already is asked for first: the answer to its first call
+//       was lost, and in the queue it would wait for itself.
 
 import type { AcquireAnswer, ReleaseAnswer, ReleaseAsk, RenewAnswer, RenewAsk } from "./backend.js";
+import { Announcer } from "./announcer.js";
 import type { Batcher } from "./batcher.js";
 import type { Clock } from "./clock.js";
-import { LockError } from "./errors.js";
+import type { LockError } from "./errors.js";
 import type { Lease } from "./lease.js";
 import { WaitQueue, type Place, type Waiter } from "./queue.js";
-
-/** A waiter is told of its place at most this often. */
-const ANNOUNCE_EVERY_MS = 1000;
 
 /** How long a store may go on failing before those who wait are told. */
 const ASK_PATIENCE_MS = 10_000;
@@ -38,8 +39,8 @@ const LATEST_ASK_MS = 5000;
 export interface LineOwner {
   readonly clock: Clock;
   readonly batcher: Batcher;
-  /** The line has nobody to wake it but the clock and hints; or has somebody again. */
-  setSleeping(line: ResourceLine, isSleeping: boolean): void;
+  /** Hints are of use to the line from now on, until it is forgotten. */
+  wantHints(line: ResourceLine): void;
   /** Nothing is under way and nobody waits. */
   forget(line: ResourceLine): void;
 }
@@ -49,18 +50,21 @@ export class ResourceLine {
   readonly #owner: LineOwner;
   readonly #queue = new WaitQueue();
   readonly #direct: (() => Promise<void>)[] = [];
+  readonly #announcer: Announcer;
   #asked: Place | undefined;
+  // Whom to ask for next, before the head (L8).
+  #ahead: Place | undefined;
+  #isHinted = false;
   #isBusy = false;
   #holder: Lease | undefined;
   #stopSleeping: (() => void) | undefined;
   #failingSinceMs: number | undefined;
   #retryMs = FIRST_RETRY_MS;
-  #announcedAtMs = -Infinity;
-  #stopAnnouncing: (() => void) | undefined;
 
   constructor(resource: string, owner: LineOwner) {
     this.resource = resource;
     this.#owner = owner;
+    this.#announcer = new Announcer(owner.clock, this.#queue);
   }
 
   get waiters(): number {
@@ -69,26 +73,15 @@ export class ResourceLine {
 
   /** Queues a caller. A second one with the same lease id takes over the first one's place. */
   join(waiter: Waiter, isImpatient: boolean): void {
-    const place = this.#queue.find(waiter.ask.leaseId);
+    let place = this.#queue.find(waiter.ask.leaseId);
     if (place === undefined) {
-      this.#queue.join(waiter, isImpatient);
+      place = this.#queue.join(waiter, isImpatient);
     } else {
-      const superseded = place.waiter;
-      const wasGone = place.isGone;
-      place.waiter = waiter;
-      place.isGone = false;
-      place.isImpatient = isImpatient;
-      place.told = undefined;
-      if (!wasGone) {
-        superseded.fail(
-          new LockError(
-            "cancelled",
-            "another call with the same lease id has taken this one's place",
-          ),
-        );
-      }
+      this.#queue.takeOver(place, waiter, isImpatient);
     }
-    if (isImpatient) this.wake();
+    const isHolder = this.#holder?.leaseId === waiter.ask.leaseId;
+    if (isHolder) this.#ahead = place;
+    if (isImpatient || isHolder) this.#wake();
     if (this.#stopSleeping !== undefined) this.#announceSoon();
     this.#pump();
   }
@@ -111,7 +104,7 @@ export class ResourceLine {
     const place = this.#queue.find(waiter.ask.leaseId);
     if (place?.waiter !== waiter) return;
     place.isImpatient = true;
-    this.wake();
+    this.#wake();
   }
 
   renew(ask: RenewAsk): Promise<RenewAnswer> {
@@ -128,16 +121,18 @@ export class ResourceLine {
   release(ask: ReleaseAsk): Promise<ReleaseAnswer> {
     return this.#run(async () => {
       const answer = await this.#owner.batcher.release(ask);
-      if (answer.kind !== "not-held") this.wake();
+      if (answer.kind === "released" && this.#holder?.leaseId === ask.leaseId) {
+        this.#holder = undefined;
+      }
+      if (answer.kind !== "not-held") this.#wake();
       return answer;
     });
   }
 
-  /** The resource may be free: ask again. */
-  wake(): void {
-    if (this.#stopSleeping === undefined) return;
-    this.#awake();
-    this.#pump();
+  /** The resource may be free: ask again (L7). */
+  hint(): void {
+    if (this.#asked !== undefined) this.#isHinted = true;
+    this.#wake();
   }
 
   /** Tells everybody who waits that nothing will come of it. */
@@ -173,12 +168,14 @@ export class ResourceLine {
     const { head } = this.#queue;
     if (head === undefined) {
       this.#awake();
-      this.#stopAnnouncing?.();
-      this.#stopAnnouncing = undefined;
+      this.#announcer.stop();
       this.#owner.forget(this);
       return;
     }
-    if (this.#stopSleeping === undefined) void this.#busy(() => this.#askFor(head));
+    if (this.#stopSleeping !== undefined) return;
+    const ahead = this.#ahead;
+    const next = ahead !== undefined && this.#queue.has(ahead) ? ahead : head;
+    void this.#busy(() => this.#askFor(next));
   }
 
   async #busy(operation: () => Promise<void>): Promise<void> {
@@ -191,6 +188,8 @@ export class ResourceLine {
   async #askFor(place: Place): Promise<void> {
     const askedAtMs = this.#owner.clock.monotonicMs();
     this.#asked = place;
+    this.#ahead = undefined;
+    this.#isHinted = false;
     const answer = await this.#owner.batcher.acquire(place.waiter.ask);
     this.#asked = undefined;
     if (answer.kind === "failed") {
@@ -218,14 +217,17 @@ export class ResourceLine {
           place.waiter.settle({ ...answer, askedAtMs });
         }
         this.#refuseTheImpatient(answer.lease);
-        if (this.#queue.size > 0) this.#sleepUntilFree(answer.lease);
+        this.#sleepUntilFree(answer.lease);
         return;
       }
       case "held":
         this.#holder = answer.holder;
         if (place.isGone) this.#queue.leave(place);
+        if (place.waiter.ask.leaseId !== answer.holder.leaseId) {
+          this.#ahead = this.#queue.find(answer.holder.leaseId);
+        }
         this.#refuseTheImpatient(answer.holder);
-        if (this.#queue.size > 0) this.#sleepUntilFree(answer.holder);
+        if (this.#ahead === undefined && !this.#isHinted) this.#sleepUntilFree(answer.holder);
         return;
       case "spent":
         this.#queue.leave(place);
@@ -258,39 +260,36 @@ export class ResourceLine {
   }
 
   #refuseTheImpatient(holder: Lease): void {
-    for (const place of this.#queue.takeOut((each) => each.isImpatient)) {
+    for (const place of this.#queue.takeOut((each) => each.isImpatient && each !== this.#ahead)) {
       place.waiter.settle({ kind: "held", holder });
     }
   }
 
   #sleepUntilFree(holder: Lease): void {
+    if (this.#queue.size === 0) return;
     this.#sleep(Math.min(Math.max(holder.remainingMs + 1, SOONEST_ASK_MS), LATEST_ASK_MS));
   }
 
   #sleep(ms: number): void {
     this.#stopSleeping?.();
     this.#stopSleeping = this.#owner.clock.after(ms, () => {
-      this.wake();
+      this.#wake();
     });
-    this.#owner.setSleeping(this, true);
+    this.#owner.wantHints(this);
+  }
+
+  #wake(): void {
+    if (this.#stopSleeping === undefined) return;
+    this.#awake();
+    this.#pump();
   }
 
   #awake(): void {
-    if (this.#stopSleeping === undefined) return;
-    this.#stopSleeping();
+    this.#stopSleeping?.();
     this.#stopSleeping = undefined;
-    this.#owner.setSleeping(this, false);
   }
 
-  // Soon, and at most once a second for all that has changed until then.
   #announceSoon(): void {
-    if (this.#stopAnnouncing !== undefined || this.#queue.size === 0) return;
-    const { clock } = this.#owner;
-    const waitMs = Math.max(0, this.#announcedAtMs + ANNOUNCE_EVERY_MS - clock.monotonicMs());
-    this.#stopAnnouncing = clock.after(waitMs, () => {
-      this.#stopAnnouncing = undefined;
-      this.#announcedAtMs = clock.monotonicMs();
-      this.#queue.announce(this.#holder);
-    });
+    this.#announcer.soon(() => this.#holder);
   }
 }

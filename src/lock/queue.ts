@@ -1,5 +1,5 @@
 import type { AcquireAsk } from "./backend.js";
-import type { LockError } from "./errors.js";
+import { LockError } from "./errors.js";
 import type { Lease } from "./lease.js";
 
 /** What became of an attempt to acquire. */
@@ -59,6 +59,16 @@ export class WaitQueue {
   /** Where a caller stands who asks for the second time with the same id. */
   find(leaseId: string): Place | undefined {
     return this.#places.get(leaseId);
+  }
+
+  /** The second caller with a lease id takes the place of the first, which has no answer. */
+  takeOver(place: Place, waiter: Waiter, isImpatient: boolean): void {
+    const { waiter: superseded, isGone } = place;
+    Object.assign(place, { waiter, isGone: false, isImpatient, told: undefined });
+    if (isGone) return;
+    superseded.fail(
+      new LockError("cancelled", "another call with the same lease id has taken this one's place"),
+    );
   }
 
   has(place: Place): boolean {

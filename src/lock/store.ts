@@ -9,8 +9,8 @@ export class Store implements LineOwner {
   readonly batcher: Batcher;
   readonly clock: Clock;
   readonly #lines = new Map<string, ResourceLine>();
-  // Lines whose head waits for somebody else's lease to end.
-  readonly #sleeping = new Set<ResourceLine>();
+  // Lines with somebody who waits for another's lease to end.
+  readonly #hinted = new Set<ResourceLine>();
   #unwatch: (() => void) | undefined;
   #isSweeping = false;
   #sweepAgain = false;
@@ -40,26 +40,26 @@ export class Store implements LineOwner {
 
   forget(line: ResourceLine): void {
     if (this.#lines.get(line.resource) === line) this.#lines.delete(line.resource);
-  }
-
-  // The store is watched for as long as somebody sleeps.
-  setSleeping(line: ResourceLine, isSleeping: boolean): void {
-    if (isSleeping) {
-      this.#sleeping.add(line);
-      this.#unwatch ??= this.backend.watch?.((resource) => {
-        this.#mayBeFree(resource);
-      });
-      return;
-    }
-    this.#sleeping.delete(line);
-    if (this.#sleeping.size > 0) return;
+    this.#hinted.delete(line);
+    if (this.#hinted.size > 0) return;
     this.#unwatch?.();
     this.#unwatch = undefined;
   }
 
+  // The store is watched for as long as somebody waits. What became free before the watch began
+  // was not seen: hence the look at the beginning.
+  wantHints(line: ResourceLine): void {
+    this.#hinted.add(line);
+    if (this.#unwatch !== undefined || this.backend.watch === undefined) return;
+    this.#unwatch = this.backend.watch((resource) => {
+      this.#mayBeFree(resource);
+    });
+    this.#mayBeFree(undefined);
+  }
+
   #mayBeFree(resource: string | undefined): void {
     if (resource !== undefined) {
-      this.#lines.get(resource)?.wake();
+      this.#lines.get(resource)?.hint();
       return;
     }
     this.#sweepAgain = true;
@@ -69,16 +69,16 @@ export class Store implements LineOwner {
   // "Anything may be free": a read tells which, so that not everybody writes.
   async #sweep(): Promise<void> {
     this.#isSweeping = true;
-    while (this.#sweepAgain && this.#sleeping.size > 0) {
+    while (this.#sweepAgain && this.#hinted.size > 0) {
       this.#sweepAgain = false;
-      await Promise.all([...this.#sleeping].map((line) => this.#wakeIfFree(line)));
+      await Promise.all([...this.#hinted].map((line) => this.#wakeIfFree(line)));
     }
     this.#isSweeping = false;
   }
 
   async #wakeIfFree(line: ResourceLine): Promise<void> {
     try {
-      if ((await this.batcher.current(line.resource)) === undefined) line.wake();
+      if ((await this.batcher.current(line.resource)) === undefined) line.hint();
     } catch {
       // A hint that cannot be looked into is a hint lost: the line's own alarm remains.
     }

@@ -202,7 +202,7 @@ export class MemoryBackend implements Backend {
   }
 
   /** Called by the store. */
-  hint(resource: string): void {
+  hint(resource: string | undefined): void {
     this.#store.clock.endOfTurn(() => {
       for (const listener of this.#listeners) listener(resource);
     });
