@@ -140,5 +140,5 @@ export function checkTtl(
 export function checkWait(waitMs: number): number {
   if (!(waitMs >= 0))
     refuse("wait", formatDuration(waitMs), "is not 0 or more; leave it out for no wait");
-  return Math.min(waitMs, LIMITS.waitMs);
+  return waitMs > LIMITS.waitMs ? Infinity : waitMs;
 }

@@ -122,8 +122,9 @@ export class LockManager {
         line.leave(waiter);
         waiter.fail(goneError(ask.resource));
       };
+      // Who does not wait at all needs no alarm, and `after` sets none for who waits for ever.
       const stopWaiting =
-        waitMs === 0 || waitMs === Infinity
+        waitMs === 0
           ? noTimer
           : this.clock.after(waitMs, () => {
               line.hurry(waiter);
@@ -143,11 +144,11 @@ export class LockManager {
   ): Promise<Granted | { readonly kind: "lost" }> {
     const resource = checkResource(name.resource);
     const leaseId = checkLeaseId(name.leaseId);
-    if (name.ttlMs !== undefined) {
-      const { store, rule } = this.#storeOf(resource);
-      checkTtl(name.ttlMs, rule, store.backend.traits.minTtlMs, resource);
-    }
-    return this.keep({ resource, leaseId, ttlMs: name.ttlMs });
+    const { store, rule } = this.#storeOf(resource);
+    const { minTtlMs } = store.backend.traits;
+    const ttlMs =
+      name.ttlMs === undefined ? undefined : checkTtl(name.ttlMs, rule, minTtlMs, resource);
+    return this.keep({ resource, leaseId, ttlMs });
   }
 
   /**

@@ -178,10 +178,12 @@ describe("a ttl", () => {
 });
 
 describe("a wait", () => {
-  test("is taken as it is, and cut at the longest", () => {
+  test("is taken as it is, and as one without end beyond the longest", () => {
     expect(checkWait(0)).toBe(0);
     expect(checkWait(5000)).toBe(5000);
-    expect(checkWait(Infinity)).toBe(LIMITS.waitMs);
+    expect(checkWait(LIMITS.waitMs)).toBe(LIMITS.waitMs);
+    expect(checkWait(LIMITS.waitMs + 1)).toBe(Infinity);
+    expect(checkWait(Infinity)).toBe(Infinity);
   });
 
   test.each([
