@@ -10,6 +10,14 @@ export interface LockStats {
   readonly busyResources: number;
 }
 
+/** What the metrics tell of the Hold streams. */
+export interface HoldStats {
+  /** How many streams are open. */
+  readonly streams: number;
+  /** How many leases they keep. */
+  readonly leases: number;
+}
+
 // From "the store is in memory" to "somebody waited for a minute".
 const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15, 60];
 
@@ -34,7 +42,12 @@ export class Metrics {
   readonly #held: Counter;
   readonly #lost: Counter;
 
-  constructor(locks: LockStats, callsInFlight: () => number, connections: () => number) {
+  constructor(
+    locks: LockStats,
+    holds: HoldStats,
+    callsInFlight: () => number,
+    connections: () => number,
+  ) {
     const registers = [this.#registry];
     this.#calls = new Counter({
       name: "stormlock_calls_total",
@@ -71,6 +84,8 @@ export class Metrics {
       "Resources for which something is under way.",
       () => locks.busyResources,
     );
+    gauge("stormlock_hold_streams", "Hold streams that are open.", () => holds.streams);
+    gauge("stormlock_leases_kept", "Leases that Hold streams keep here.", () => holds.leases);
     gauge("stormlock_calls_in_flight", "Calls that have not ended.", callsInFlight);
     gauge("stormlock_connections", "Connections that are open.", connections);
     processRegistry();

@@ -95,6 +95,7 @@ class Doors implements Server {
     this.#calls = new Calls({ clock, log });
     const metrics = new Metrics(
       locks,
+      holds,
       () => this.#calls.inFlight,
       () => this.#listeners.reduce((sum, { connections }) => sum + connections, 0),
     );
