@@ -8,7 +8,7 @@ build: node_modules/.package-lock.json ## build the program and the library into
 	$(NPM) build
 
 node_modules/.package-lock.json: package.json package-lock.json
-	npm ci
+	node tools/install.js
 
 install: node_modules/.package-lock.json ## install what the build needs
 

@@ -1,0 +1,28 @@
+// Installs the database servers that the tests start, where it may: as root, on Debian. Elsewhere
+// the tests of a missing server are skipped, visibly; with CI=true they fail.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+
+const onPath = (program) =>
+  (process.env.PATH ?? "").split(":").some((folder) => existsSync(`${folder}/${program}`));
+const postgresql = "/usr/lib/postgresql";
+
+const missing = [
+  { name: "redis-server", isThere: onPath("redis-server") },
+  { name: "etcd-server", isThere: onPath("etcd") },
+  { name: "postgresql", isThere: existsSync(postgresql) && readdirSync(postgresql).length > 0 },
+].filter(({ isThere }) => !isThere);
+
+if (missing.length > 0 && process.getuid?.() === 0 && onPath("apt-get")) {
+  const names = missing.map(({ name }) => name);
+  console.log(`installing for the tests: ${names.join(", ")}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const apt = (...args) =>
+    spawnSync("apt-get", args, { stdio: ["ignore", "ignore", "inherit"], env });
+  apt("update", "-qq");
+  if (apt("install", "-qq", "-y", "--no-install-recommends", ...names).status !== 0) {
+    console.error(
+      `could not install ${names.join(", ")}: their tests will be skipped, or fail in CI`,
+    );
+  }
+}
