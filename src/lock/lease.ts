@@ -24,6 +24,11 @@ export interface Lease {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** A lease as those may see it who are not to renew or release it. */
+export function withoutId(lease: Lease): Lease {
+  return { ...lease, leaseId: "" };
+}
+
 const LEASE_ID_BYTES = 16;
 
 /** A new lease id: 128 random bits as 32 hexadecimal digits. */

@@ -1,7 +1,7 @@
 import type { AcquireAsk, Backend, RenewAsk } from "./backend.js";
 import type { Clock } from "./clock.js";
 import { LockError } from "./errors.js";
-import type { Lease } from "./lease.js";
+import { withoutId, type Lease } from "./lease.js";
 import {
   checkLabels,
   checkLeaseId,
@@ -273,9 +273,7 @@ export function heldError(resource: string, holder: Lease): LockError {
   return new LockError(
     "lock-held",
     `${resource} is held by ${holder.principal} since ${since}${why}`,
-    {
-      holder,
-    },
+    { holder: withoutId(holder) },
   );
 }
 

@@ -1,4 +1,3 @@
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type {
   DescMessage,
   DescMethodUnary,
@@ -16,7 +15,8 @@ import { asLockError, LockError } from "../lock/errors.js";
 import { Keeper } from "../lock/keeper.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
 import type { Hold } from "../lock/wish.js";
-import { leaseFromMessage } from "./messages.js";
+import { LIMITS, checkWait } from "../lock/limits.js";
+import { durationOf, leaseFromMessage } from "./messages.js";
 import type { Transport } from "./transport.js";
 
 /** A lease, and until when its holder may believe in it. */
@@ -110,6 +110,7 @@ export class LockClient implements AsyncDisposable {
   readonly #patienceMs: number;
   #preferred = 0;
   #keeper: Keeper | undefined;
+  #isClosed = false;
 
   constructor({
     transports,
@@ -127,7 +128,8 @@ export class LockClient implements AsyncDisposable {
 
   /** Takes a lock, or tells who has it. */
   async acquire(resource: string, options: AcquireOptions = {}): Promise<AcquireResult> {
-    const { waitMs = 0, signal } = options;
+    const { signal } = options;
+    const waitMs = Math.min(checkWait(options.waitMs ?? 0), LIMITS.waitMs);
     const waitUntilMs = this.#clock.monotonicMs() + waitMs;
     const asked = { leaseId: options.leaseId ?? newLeaseId(), isUncertain: false };
     const attempt = async (transport: Transport): Promise<AcquireResult> => {
@@ -140,10 +142,10 @@ export class LockClient implements AsyncDisposable {
             resource,
             leaseId: asked.leaseId,
             principal: options.principal ?? this.#principal,
-            wait: durationFromMs(Math.ceil(waitLeftMs)),
+            wait: durationOf("wait", Math.ceil(waitLeftMs)),
             reason: options.reason ?? "",
             labels: { ...options.labels },
-            ...(options.ttlMs === undefined ? {} : { ttl: durationFromMs(options.ttlMs) }),
+            ...(options.ttlMs === undefined ? {} : { ttl: durationOf("ttl", options.ttlMs) }),
           },
           { timeoutMs: waitLeftMs + ATTEMPT_MS, ...(signal === undefined ? {} : { signal }) },
         );
@@ -165,7 +167,9 @@ export class LockClient implements AsyncDisposable {
     };
     try {
       const result = await this.#persist(attempt, waitMs, signal);
-      return result.kind === "held" ? result : await this.#afterWait(resource, result, waitMs);
+      if (result.kind === "held") return result;
+      asked.isUncertain = true; // until it has been handed out
+      return await this.#afterWait(resource, result, waitMs, signal);
     } catch (thrown) {
       if (asked.isUncertain) await this.#farewell(resource, asked.leaseId);
       throw thrown;
@@ -182,6 +186,7 @@ export class LockClient implements AsyncDisposable {
       links: this.#transports.map((transport) => (events) => transport.hold(events)),
       clock: this.#clock,
       random: Math.random,
+      patienceMs: this.#patienceMs,
     });
     const outcome = await this.#keeper.hold({
       ...{ resource, ttlMs, waitMs, reason, labels },
@@ -200,7 +205,7 @@ export class LockClient implements AsyncDisposable {
     leaseId: string,
     options: { readonly ttlMs?: number; readonly signal?: AbortSignal } = {},
   ): Promise<RenewResult> {
-    const ttl = options.ttlMs === undefined ? {} : { ttl: durationFromMs(options.ttlMs) };
+    const ttl = options.ttlMs === undefined ? {} : { ttl: durationOf("ttl", options.ttlMs) };
     try {
       return await this.#persist(
         async (transport, callOptions) => {
@@ -255,6 +260,7 @@ export class LockClient implements AsyncDisposable {
 
   /** Releases what is held by `hold`, and closes the connections. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
     await this.#keeper?.[Symbol.asyncDispose]();
     await Promise.all(this.#transports.map((transport) => transport[Symbol.asyncDispose]()));
   }
@@ -283,6 +289,7 @@ export class LockClient implements AsyncDisposable {
     const giveUpAtMs = this.#clock.monotonicMs() + waitMs + this.#patienceMs;
     let backoffMs = FIRST_BACKOFF_MS;
     for (let tries = 1; ; tries++) {
+      if (this.#isClosed) throw new LockError("cancelled", "this client is closed");
       const transport = this.#transports[this.#preferred % this.#transports.length];
       if (transport === undefined) throw new LockError("internal", "no server address");
       try {
@@ -296,10 +303,18 @@ export class LockClient implements AsyncDisposable {
         this.#preferred += 1;
         // A round over all addresses comes without a pause; the next one waits.
         if (tries % this.#transports.length === 0) {
-          await sleep(this.#clock, backoffMs, signal);
+          await this.#pause(backoffMs, signal);
           backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
         }
       }
+    }
+  }
+
+  async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await sleep(this.#clock, ms, signal);
+    } catch (thrown) {
+      throw new LockError("cancelled", "the caller gave up asking", { cause: thrown });
     }
   }
 
@@ -308,11 +323,13 @@ export class LockClient implements AsyncDisposable {
     resource: string,
     granted: Extract<AcquireResult, { kind: "granted" }>,
     waitMs: number,
+    signal: AbortSignal | undefined,
   ): Promise<AcquireResult> {
     const { lease } = granted;
     const wholeMs = holderDeadlineMs(this.#clock.monotonicMs(), lease.ttlMs, lease.ttlMs);
     if (waitMs === 0 || wholeMs - granted.deadlineMs < WAITED_SHARE * lease.ttlMs) return granted;
-    const renewed = await this.renew(resource, lease.leaseId);
+    const options = signal === undefined ? {} : { signal };
+    const renewed = await this.renew(resource, lease.leaseId, options);
     if (renewed.kind === "renewed") return { ...renewed, kind: "granted" };
     return { kind: "held", holder: undefined, message: renewed.message };
   }

@@ -13,7 +13,7 @@ import {
 } from "../gen/stormlock/v1/lock_pb.js";
 import { LockError } from "../lock/errors.js";
 import type { DaemonSays, DenialReason, HolderSays, LossCause } from "../lock/hold.js";
-import { leaseFromMessage, leaseToMessage, optionalMs } from "./messages.js";
+import { durationOf, leaseFromMessage, leaseToMessage, optionalMs } from "./messages.js";
 
 /** What a holder has sent. @throws LockError "invalid-field" when it says nothing */
 export function holderSays({ kind }: HoldRequest): HolderSays {
@@ -54,7 +54,7 @@ export function holderMessage(says: HolderSays): HoldRequest {
       const { resource, leaseId, principal, ttlMs, waitMs, reason, labels } = says;
       const value = {
         ...{ resource, leaseId, principal, reason, labels: { ...labels } },
-        ...(ttlMs === undefined ? {} : { ttl: durationFromMs(ttlMs) }),
+        ...(ttlMs === undefined ? {} : { ttl: durationOf("ttl", ttlMs) }),
         ...(waitMs === Infinity ? {} : { wait: durationFromMs(Math.ceil(waitMs)) }),
       };
       return create(HoldRequestSchema, { kind: { case: "acquire", value } });

@@ -9,6 +9,7 @@ import {
   type Timestamp,
 } from "@bufbuild/protobuf/wkt";
 import { LeaseSchema, type Lease as LeaseMessage } from "../gen/stormlock/v1/lock_pb.js";
+import { LockError } from "../lock/errors.js";
 import type { Lease } from "../lock/lease.js";
 
 export interface LeaseView {
@@ -47,6 +48,12 @@ export function leaseFromMessage(message: LeaseMessage): Lease {
     reason: message.reason,
     labels: message.labels,
   };
+}
+
+/** A duration as the API has it: of whole milliseconds. @throws LockError "invalid-field" */
+export function durationOf(field: string, ms: number): Duration {
+  if (Number.isFinite(ms)) return durationFromMs(Math.round(ms));
+  throw new LockError("invalid-field", `${field} ${String(ms)}ms is no duration`, { field });
 }
 
 /** Milliseconds of a duration; undefined stays what it is. */

@@ -124,6 +124,7 @@ function isUnsent(code: number, message: string): boolean {
   return code === Code.UNAVAILABLE && message.includes("No connection established");
 }
 
+// INTERNAL is what libraries make of a reset stream: as unknown as a broken connection.
 function kindOfBareCode(code: number): ErrorKind {
   switch (code) {
     case Code.CANCELLED:
@@ -132,7 +133,6 @@ function kindOfBareCode(code: number): ErrorKind {
       return "timed-out";
     case Code.RESOURCE_EXHAUSTED:
       return "overloaded";
-    case Code.INTERNAL:
     case Code.UNIMPLEMENTED:
     case Code.UNAUTHENTICATED:
     case Code.PERMISSION_DENIED:
