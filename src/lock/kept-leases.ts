@@ -11,7 +11,7 @@
 import { sleep, type Clock } from "./clock.js";
 import { LockError } from "./errors.js";
 import { heartbeatPeriodMs, type DaemonSays, type LossCause } from "./hold.js";
-import type { Granted, LockManager } from "./manager.js";
+import type { Granted, LeaseName, LockManager } from "./manager.js";
 
 /** A lease whose last renewal is younger than this share of its ttl is left alone. */
 const FRESH_SHARE = 1 / 4;
@@ -77,8 +77,8 @@ export class KeptLeases {
     return this.#byId.size;
   }
 
-  get leaseIds(): Iterable<string> {
-    return this.#byId.keys();
+  get leases(): Iterable<LeaseName> {
+    return this.#byId.values();
   }
 
   /** The newest heartbeat; undefined before the first. */
@@ -98,6 +98,11 @@ export class KeptLeases {
     return this.#byResource.get(resource)?.leaseId;
   }
 
+  /** The resource for which a lease is kept. */
+  resourceOf(leaseId: string): string | undefined {
+    return this.#byId.get(leaseId)?.resource;
+  }
+
   /** Keeps what was granted, and tells the holder. */
   add({ lease, askedAtMs }: Granted, heartbeat: Heartbeat): void {
     const { resource, leaseId, ttlMs } = lease;
@@ -110,11 +115,11 @@ export class KeptLeases {
   }
 
   /** Keeps a lease no longer. */
-  remove(leaseId: string): boolean {
+  remove({ resource, leaseId }: LeaseName): boolean {
     const kept = this.#byId.get(leaseId);
-    if (kept === undefined) return false;
+    if (kept?.resource !== resource) return false;
     this.#byId.delete(leaseId);
-    if (this.#byResource.get(kept.resource) === kept) this.#byResource.delete(kept.resource);
+    if (this.#byResource.get(resource) === kept) this.#byResource.delete(resource);
     return true;
   }
 
@@ -207,7 +212,7 @@ export class KeptLeases {
   }
 
   #lose(kept: Kept, cause: LossCause): void {
-    if (this.remove(kept.leaseId)) this.#onLost(kept.resource, kept.leaseId, cause);
+    if (this.remove(kept) && !this.#ended.aborted) this.#onLost(kept.resource, kept.leaseId, cause);
   }
 
   // S3, S4

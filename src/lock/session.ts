@@ -4,12 +4,14 @@
 //   S6. A grant that comes after the stream's end is taken back, if this stream's own ask created
 //       it and nobody has touched it since.
 //   S7. A lease is kept by the last stream of this daemon that asked for it.
+//   S8. What is kept is what an ack can speak of: one lease id, one resource.
 
 import { sleep, type Clock } from "./clock.js";
-import { asLockError, LockError, type ErrorKind } from "./errors.js";
-import type { DaemonSays, DenialReason, HolderSays } from "./hold.js";
+import { AlreadyOnStream, denialOf } from "./denial.js";
+import { asLockError, LockError } from "./errors.js";
+import type { DaemonSays, HolderSays } from "./hold.js";
 import { KeptLeases, type Heartbeat } from "./kept-leases.js";
-import type { Lease } from "./lease.js";
+import { withoutId } from "./lease.js";
 import { checkLeaseId, checkResource } from "./limits.js";
 import { heldError, lostError, type Granted, type LeaseName, type LockManager } from "./manager.js";
 
@@ -26,6 +28,7 @@ type AcquireMessage = Extract<HolderSays, { kind: "acquire" }>;
 interface Wait {
   readonly leaseId: string;
   readonly stop: AbortController;
+  isReleased: boolean;
 }
 
 export interface SessionOptions {
@@ -34,7 +37,7 @@ export interface SessionOptions {
   readonly say: (message: DaemonSays) => void;
   /** Who the holder has proven to be; undefined where nobody has to. */
   readonly identity: string | undefined;
-  /** Which session of this daemon keeps which lease id. */
+  /** Which session of this daemon keeps which lease. */
   readonly keeping: Map<string, HoldSession>;
 }
 
@@ -60,7 +63,7 @@ export class HoldSession {
       say,
       ended: this.#ended.signal,
       onLost: (resource, leaseId, cause) => {
-        this.#unlist(leaseId);
+        this.#unlist({ resource, leaseId });
         say({ kind: "lost", resource, leaseId, cause });
       },
     });
@@ -117,7 +120,8 @@ export class HoldSession {
   /** The stream is over (S5). */
   end(): void {
     this.#ended.abort(new LockError("cancelled", "the Hold stream has ended"));
-    for (const leaseId of this.#kept.leaseIds) this.#unlist(leaseId);
+    for (const { stop } of this.#waits.values()) stop.abort();
+    for (const lease of this.#kept.leases) this.#unlist(lease);
   }
 
   async #answer(message: HolderAsks): Promise<void> {
@@ -140,21 +144,22 @@ export class HoldSession {
 
   async #acquire(message: AcquireMessage): Promise<void> {
     const { resource, leaseId } = message;
-    const wait: Wait = { leaseId, stop: new AbortController() };
+    const wait: Wait = { leaseId, stop: new AbortController(), isReleased: false };
     this.#waits.set(resource, wait);
     try {
       const outcome = await this.#locks.acquire(
         { ...message, principal: this.#identity ?? message.principal },
         {
-          signal: AbortSignal.any([wait.stop.signal, this.#ended.signal]),
-          onQueued: (position, holder, ttlMs) => {
+          signal: wait.stop.signal,
+          onQueued: (position, lease, ttlMs) => {
+            const holder = lease === undefined ? undefined : withoutId(lease);
             this.#say({ kind: "queued", resource, position, holder, ttlMs });
           },
         },
       );
       switch (outcome.kind) {
         case "granted":
-          if (wait.stop.signal.aborted) await this.#locks.takeBack(outcome);
+          if (wait.isReleased) await this.#locks.takeBack(outcome);
           else await this.#keep(outcome);
           return;
         case "held":
@@ -164,7 +169,7 @@ export class HoldSession {
       }
     } catch (thrown) {
       // A release of this wait has an answer of its own.
-      if (!wait.stop.signal.aborted) throw thrown;
+      if (!wait.isReleased) throw thrown;
     } finally {
       if (this.#waits.get(resource) === wait) this.#waits.delete(resource);
     }
@@ -188,28 +193,40 @@ export class HoldSession {
     const wait = this.#waits.get(resource);
     if (wait?.leaseId === leaseId) {
       this.#waits.delete(resource);
-      wait.stop.abort(new LockError("cancelled", "the wait was released"));
+      wait.isReleased = true;
+      wait.stop.abort();
     }
-    if (this.#kept.remove(leaseId)) this.#unlist(leaseId);
+    this.#drop({ resource, leaseId });
     const outcome = await this.#stubbornly(() => this.#locks.release({ resource, leaseId }));
+    // A resume that was on its way may have been answered in the meantime.
+    this.#drop({ resource, leaseId });
     if (!this.#ended.signal.aborted) this.#say({ kind: "released", resource, leaseId, outcome });
   }
 
-  // S6, S7
+  // S6, S7, S8
   async #keep(granted: Granted): Promise<void> {
     if (this.#ended.signal.aborted) {
       await this.#locks.takeBack(granted);
       return;
     }
-    const { leaseId } = granted.lease;
-    const before = this.#keeping.get(leaseId);
+    const { leaseId, resource } = granted.lease;
+    if ((this.#kept.resourceOf(leaseId) ?? resource) !== resource) {
+      await this.#locks.takeBack(granted);
+      throw new LockError(
+        "invalid-field",
+        "lease_id is that of another lease on this stream; make a new one for every lease",
+        { field: "lease_id" },
+      );
+    }
+    const name = nameOf(granted.lease);
+    const before = this.#keeping.get(name);
     if (before !== undefined && before !== this) before.#handOver(granted.lease);
-    this.#keeping.set(leaseId, this);
+    this.#keeping.set(name, this);
     this.#kept.add(granted, this.#newest());
   }
 
-  #handOver({ resource, leaseId }: Lease): void {
-    if (!this.#kept.remove(leaseId)) return;
+  #handOver({ resource, leaseId }: LeaseName): void {
+    if (!this.#kept.remove({ resource, leaseId })) return;
     this.#say({ kind: "lost", resource, leaseId, cause: "resumed-elsewhere" });
   }
 
@@ -247,37 +264,21 @@ export class HoldSession {
   }
 
   #deny({ resource, leaseId }: LeaseName, thrown: unknown): void {
-    const error = asLockError(thrown);
-    const reason =
-      thrown instanceof AlreadyOnStream ? "already-on-stream" : DENIAL_OF_KIND[error.kind];
-    const { message, holder } = error;
+    const { reason, message, holder } = denialOf(asLockError(thrown));
     this.#say({ kind: "denied", resource, leaseId, reason, message, holder });
   }
 
-  #unlist(leaseId: string): void {
-    if (this.#keeping.get(leaseId) === this) this.#keeping.delete(leaseId);
+  #drop(lease: LeaseName): void {
+    if (this.#kept.remove(lease)) this.#unlist(lease);
+  }
+
+  #unlist(lease: LeaseName): void {
+    const name = nameOf(lease);
+    if (this.#keeping.get(name) === this) this.#keeping.delete(name);
   }
 }
 
-class AlreadyOnStream extends LockError {
-  constructor(resource: string) {
-    super(
-      "invalid-field",
-      `this stream holds or awaits ${resource} already; release it first, or use another stream`,
-      { field: "resource" },
-    );
-  }
+// One text for both: a lease id has no spaces.
+function nameOf({ resource, leaseId }: LeaseName): string {
+  return `${leaseId} ${resource}`;
 }
-
-const DENIAL_OF_KIND: Record<ErrorKind, DenialReason> = {
-  "lock-held": "lock-held",
-  "lease-lost": "lease-lost",
-  "invalid-field": "invalid-field",
-  "not-allowed": "not-allowed",
-  unreachable: "unavailable",
-  unavailable: "unavailable",
-  overloaded: "unavailable",
-  cancelled: "unavailable",
-  "timed-out": "unavailable",
-  internal: "unavailable",
-};
