@@ -61,6 +61,8 @@ export function connect(options: ConnectOptions): LockClient {
 const wakefulClock: Clock = {
   ...systemClock,
   after(delayMs, wake) {
+    // What never comes is not waited for.
+    if (delayMs === Infinity) return () => undefined;
     const stay = setInterval(() => undefined, LONGEST_TIMEOUT_MS);
     const cancel = systemClock.after(delayMs, () => {
       clearInterval(stay);

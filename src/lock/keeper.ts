@@ -90,26 +90,32 @@ export class Keeper implements AsyncDisposable {
   }
 
   /**
-   * Takes a lock and keeps it until it is released or lost.
+   * Takes a lock and keeps it until it is released or lost. One that is being released, or was
+   * lost, can be asked for again: the ask waits until the daemon has let the old lease go.
    * @throws LockError when it cannot be had: `kind` says why
    */
-  hold(wish: HoldWish): Promise<HoldOutcome> {
-    if (this.#isClosed) return Promise.reject(new LockError("cancelled", "this client is closed"));
-    if (this.#wishes.has(wish.resource)) {
-      return Promise.reject(
-        new LockError(
+  async hold(wish: HoldWish): Promise<HoldOutcome> {
+    const { resource } = wish;
+    const askedAtMs = this.#clock.monotonicMs();
+    for (;;) {
+      const earlier = this.#wishes.get(resource);
+      if (earlier === undefined) break;
+      if (earlier.phase === "asking" || earlier.phase === "holding") {
+        throw new LockError(
           "invalid-field",
-          `${wish.resource} is held or awaited by this client already`,
-          {
-            field: "resource",
-          },
-        ),
-      );
+          `${resource} is held or awaited by this client already`,
+          { field: "resource" },
+        );
+      }
+      await orAborted(earlier.gone, wish);
+      this.#forget(earlier);
     }
-    const mine = new Wish(wish, this.#clock, this.#deadlineOf, () => {
+    if (this.#isClosed) throw new LockError("cancelled", "this client is closed");
+    const waitMs = Math.max(0, wish.waitMs - (this.#clock.monotonicMs() - askedAtMs));
+    const mine = new Wish({ ...wish, waitMs }, this.#clock, this.#deadlineOf, () => {
       this.#lookSoon();
     });
-    this.#wishes.set(wish.resource, mine);
+    this.#wishes.set(resource, mine);
     this.#lookSoon();
     return mine.outcome;
   }
@@ -137,13 +143,10 @@ export class Keeper implements AsyncDisposable {
 
   #look(): void {
     const nowMs = this.#clock.monotonicMs();
-    for (const [resource, wish] of this.#wishes) {
+    for (const wish of this.#wishes.values()) {
       wish.look(nowMs);
       if (wish.phase === "asking") this.#giveUpIfAlone(wish, nowMs);
-      if (wish.phase === "over") {
-        this.#stream?.granted.delete(wish.leaseId);
-        this.#wishes.delete(resource);
-      }
+      if (wish.phase === "over") this.#forget(wish);
     }
     if (this.#wishes.size > 0) {
       if (this.#stream !== undefined && nowMs >= this.#silentUntilMs()) {
@@ -153,6 +156,12 @@ export class Keeper implements AsyncDisposable {
       if (this.#stream !== undefined) this.#speak(this.#stream, nowMs);
     }
     this.#setAlarm();
+  }
+
+  #forget(wish: Wish): void {
+    if (this.#wishes.get(wish.resource) !== wish) return;
+    this.#wishes.delete(wish.resource);
+    this.#stream?.granted.delete(wish.leaseId);
   }
 
   // Says what has not been said on this stream: a heartbeat first, then what it carries.
@@ -204,6 +213,7 @@ export class Keeper implements AsyncDisposable {
     const pauseMs =
       rounds === 0 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** (rounds - 1), LAST_BACKOFF_MS);
     this.#connectAtMs = this.#clock.monotonicMs() + pauseMs * (0.5 + this.#random() / 2);
+    if (error.kind === "unreachable") for (const wish of this.#wishes.values()) wish.onUnheard();
     if (error.isDefinite) for (const wish of this.#wishes.values()) wish.refuse(error);
     this.#lookSoon();
   }
@@ -211,7 +221,7 @@ export class Keeper implements AsyncDisposable {
   #giveUpIfAlone(wish: Wish, nowMs: number): void {
     if (nowMs < this.#aloneUntilMs(wish)) return;
     const last = this.#lastError;
-    const why = last === undefined ? "no daemon has answered" : last.message;
+    const why = last?.message ?? `no daemon has answered whether ${wish.resource} can be had`;
     wish.refuse(
       new LockError(last?.kind === "unreachable" ? "unreachable" : "unavailable", why, {
         cause: last,
@@ -219,10 +229,13 @@ export class Keeper implements AsyncDisposable {
     );
   }
 
+  // A daemon that is being talked to has the time to answer. A wait that is over is refused by the
+  // daemon itself, if there is one.
   #aloneUntilMs(wish: Wish): number {
-    return (
-      Math.max(wish.askedSinceMs, this.#heardAtMs) + Math.max(this.#patienceMs, this.#silenceMs())
-    );
+    const patienceMs =
+      this.#stream === undefined ? this.#patienceMs : Math.max(this.#patienceMs, this.#silenceMs());
+    const sinceMs = Math.max(wish.askedSinceMs, this.#heardAtMs);
+    return Math.min(sinceMs + patienceMs, wish.giveUpAtMs);
   }
 
   // ——— what is heard ———
@@ -324,6 +337,8 @@ export class Keeper implements AsyncDisposable {
     }
     if (this.#alarm?.atMs === atMs) return;
     this.#alarm?.cancel();
+    this.#alarm = undefined;
+    if (atMs === Infinity) return;
     const delayMs = Math.max(0, atMs - this.#clock.monotonicMs());
     const cancel = this.#clock.after(delayMs, () => {
       this.#alarm = undefined;
@@ -331,4 +346,19 @@ export class Keeper implements AsyncDisposable {
     });
     this.#alarm = { atMs, cancel };
   }
+}
+
+async function orAborted(done: Promise<unknown>, { resource, signal }: HoldWish): Promise<void> {
+  const stopped = new LockError("cancelled", `the wait for ${resource} was given up`);
+  if (signal?.aborted === true) throw stopped;
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(stopped);
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    void done.then(() => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+  });
 }

@@ -168,11 +168,20 @@ export class Wish implements Hold {
     return this.#askedSinceMs;
   }
 
+  /** The daemon refuses a wait that is over by itself; this is for when it does not answer. */
+  get giveUpAtMs(): number {
+    return this.#waitUntilMs + FAREWELL_MS;
+  }
+  /** Resolves when no daemon has anything to do with this lease any more, as far as is known. */
+  get gone(): Promise<unknown> {
+    return this.#released.promise;
+  }
+
   /** When `look` has something to do next. */
   get lookAtMs(): number {
     switch (this.#phase) {
       case "asking":
-        return this.#giveUpAtMs();
+        return Infinity;
       case "holding": {
         const { state, riskAtMs, deadlineMs } = this.#belief;
         if (state === "PENDING") return Infinity;
@@ -195,14 +204,6 @@ export class Wish implements Hold {
 
   /** Does what time has brought. */
   look(nowMs: number): void {
-    if (this.#phase === "asking" && nowMs >= this.#giveUpAtMs()) {
-      this.#outcome.resolve({
-        kind: "denied",
-        holder: undefined,
-        message: `the wait for ${this.resource} is over`,
-      });
-      this.#abandon();
-    }
     if (this.#phase === "holding" && this.#belief.state === "LOST") {
       this.#lose(`the lease of ${this.resource} could not be renewed in time`);
     }
@@ -232,6 +233,12 @@ export class Wish implements Hold {
   onNewStream(): void {
     this.#isSaid = false;
     this.#retryAtMs = -Infinity;
+  }
+
+  /** The stream never came about: nobody has heard what was said on it. */
+  onUnheard(): void {
+    if (this.#phase === "asking" && this.#isSaid) this.#timesAsked -= 1;
+    this.#isSaid = false;
   }
 
   onQueued(position: number, holder: Lease | undefined, ttlMs: number): void {
@@ -345,11 +352,6 @@ export class Wish implements Hold {
     this.#wish.signal?.removeEventListener("abort", this.#abandon);
     this.#released.resolve(outcome);
     this.#changedInside();
-  }
-
-  // The daemon refuses a wait that is over by itself; this is for when it does not answer.
-  #giveUpAtMs(): number {
-    return this.#waitUntilMs + FAREWELL_MS;
   }
 
   #farewellEndsMs(): number {

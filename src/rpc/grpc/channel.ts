@@ -66,6 +66,7 @@ export function grpcTransport(options: GrpcTransportOptions): Transport {
 class GrpcTransport implements Transport {
   readonly #where: string;
   readonly #clock: Clock;
+  readonly #connect: () => Client;
   readonly #client: Client;
   readonly #calls = new Set<ClientUnaryCall>();
 
@@ -73,12 +74,13 @@ class GrpcTransport implements Transport {
     const address = checked(text);
     this.#where = formatAddress(address);
     this.#clock = clock;
-    this.#client = new Client(
-      address.kind === "unix" ? `unix:${address.path}` : `dns:///${formatAddress(address)}`,
-      // A unix socket has no TLS on the other side either.
-      tls === undefined || address.kind === "unix" ? credentials.createInsecure() : secure(tls),
-      channelOptions(address),
-    );
+    const target =
+      address.kind === "unix" ? `unix:${address.path}` : `dns:///${formatAddress(address)}`;
+    // A unix socket has no TLS on the other side either.
+    const creds =
+      tls === undefined || address.kind === "unix" ? credentials.createInsecure() : secure(tls);
+    this.#connect = () => new Client(target, creds, channelOptions(address));
+    this.#client = this.#connect();
   }
 
   unary<I extends DescMessage, O extends DescMessage>(
@@ -114,9 +116,11 @@ class GrpcTransport implements Transport {
     });
   }
 
+  // Each on a connection of its own: who leaves a stream because nothing comes of it must not get
+  // the next one on the same frozen connection.
   hold(events: LinkEvents): HoldLink {
     return grpcHoldLink({
-      client: this.#client,
+      client: this.#connect(),
       clock: this.#clock,
       events,
       failure: (error) => this.#failure(error, undefined, undefined),

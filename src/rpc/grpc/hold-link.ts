@@ -16,6 +16,7 @@ import { methodPath, serialize } from "./definition.js";
 const FAREWELL_MS = 1000;
 
 export interface HoldLinkOptions {
+  /** Its connection is this stream's alone, and is closed with it. */
   readonly client: Client;
   readonly clock: Clock;
   readonly events: LinkEvents;
@@ -32,6 +33,7 @@ export function grpcHoldLink({ client, clock, events, failure }: HoldLinkOptions
     (bytes) => fromBinary(HoldResponseSchema, bytes),
   );
   const close = (error: LockError): void => {
+    client.close();
     if (!state.isOpen) return;
     state.isOpen = false;
     events.closed(error);
@@ -56,8 +58,12 @@ export function grpcHoldLink({ client, clock, events, failure }: HoldLinkOptions
       const cancel = clock.after(FAREWELL_MS, () => {
         call.cancel();
       });
-      call.once("end", cancel);
-      call.once("error", cancel);
+      const onOver = (): void => {
+        cancel();
+        client.close();
+      };
+      call.once("end", onOver);
+      call.once("error", onOver);
     },
   };
 }
