@@ -1,0 +1,121 @@
+// Looking at leases, always by consistent reads.
+
+import type { BatchGetItemCommandInput, BatchGetItemCommandOutput } from "@aws-sdk/client-dynamodb";
+import type { ListAsk } from "../../lock/backend.js";
+import type { Lease } from "../../lock/lease.js";
+import type { Connection } from "./connection.js";
+import { KEY, rowOf, type Item, type Row } from "./rows.js";
+import type { Leases } from "./leases.js";
+import type { Deadline } from "./slots.js";
+
+/** As many as DynamoDB takes at once. */
+const KEYS_A_READ = 100;
+
+// Between two reads of what DynamoDB left over because it had enough to do.
+const LEFT_OVER_PAUSE_MS = { first: 25, most: 400 };
+
+export class Reads {
+  readonly #connection: Connection;
+  readonly #leases: Leases;
+
+  constructor(connection: Connection, leases: Leases) {
+    this.#connection = connection;
+    this.#leases = leases;
+  }
+
+  async current(
+    resources: readonly string[],
+    deadline: Deadline,
+  ): Promise<readonly (Lease | undefined)[]> {
+    const reads: Promise<readonly Row[]>[] = [];
+    for (let at = 0; at < resources.length; at += KEYS_A_READ) {
+      reads.push(this.#rows(resources.slice(at, at + KEYS_A_READ), deadline));
+    }
+    const rows = new Map((await Promise.all(reads)).flat().map((row) => [row.resource, row]));
+    return resources.map((resource) => this.#leases.held(rows.get(resource)));
+  }
+
+  /**
+   * The whole table is read for every page, since it knows no order: an index would have one,
+   * but is not consistent, and doubles the price of every write to make a rare question cheap.
+   */
+  async list({ prefix, after, limit }: ListAsk, deadline: Deadline): Promise<readonly Lease[]> {
+    const afterBytes = after === undefined ? undefined : Buffer.from(after);
+    let found: { readonly key: Buffer; readonly row: Row }[] = [];
+    const keepFirst = (): void => {
+      found = found.sort((a, b) => Buffer.compare(a.key, b.key)).slice(0, limit);
+    };
+    for await (const items of this.#scan(prefix, deadline)) {
+      for (const item of items) {
+        const row = rowOf(item, this.#connection.options.place);
+        const key = Buffer.from(row.resource);
+        if (afterBytes === undefined || Buffer.compare(key, afterBytes) > 0) {
+          found.push({ key, row });
+        }
+      }
+      keepFirst();
+    }
+    return found.flatMap(({ row }) => this.#leases.held(row) ?? []);
+  }
+
+  /** Whether the table answers. */
+  async probe(deadline: Deadline): Promise<void> {
+    const { GetItemCommand } = this.#connection.sdk;
+    const { table } = this.#connection.options;
+    const input = { TableName: table, Key: { [KEY]: { S: "-" } }, ConsistentRead: true };
+    await this.#connection.send(deadline, (client, how) =>
+      client.send(new GetItemCommand(input), how),
+    );
+  }
+
+  async #rows(resources: readonly string[], deadline: Deadline): Promise<readonly Row[]> {
+    const { BatchGetItemCommand } = this.#connection.sdk;
+    const { table, place } = this.#connection.options;
+    const rows: Row[] = [];
+    let pauseMs = LEFT_OVER_PAUSE_MS.first;
+    let keys: Item[] | undefined = resources.map((resource) => ({ [KEY]: { S: resource } }));
+    for (;;) {
+      const input: BatchGetItemCommandInput = {
+        RequestItems: { [table]: { Keys: keys, ConsistentRead: true } },
+      };
+      const answer: BatchGetItemCommandOutput = await this.#connection.send(
+        deadline,
+        (client, how) => client.send(new BatchGetItemCommand(input), how),
+      );
+      for (const item of answer.Responses?.[table] ?? []) rows.push(rowOf(item, place));
+      keys = answer.UnprocessedKeys?.[table]?.Keys;
+      if (keys === undefined || keys.length === 0) return rows;
+      await this.#connection.pause(Math.random() * pauseMs, deadline);
+      pauseMs = Math.min(pauseMs * 2, LEFT_OVER_PAUSE_MS.most);
+    }
+  }
+
+  // What is held, in no order.
+  async *#scan(prefix: string, deadline: Deadline): AsyncGenerator<readonly Item[]> {
+    const { ScanCommand } = this.#connection.sdk;
+    const begins = prefix === "" ? "" : " AND begins_with(#resource, :prefix)";
+    let startKey: Item | undefined;
+    do {
+      const input = {
+        TableName: this.#connection.options.table,
+        ConsistentRead: true,
+        FilterExpression: `#released = :false AND #expires_us >= :held_from${begins}`,
+        ExpressionAttributeNames: {
+          ...{ "#released": "released", "#expires_us": "expires_us" },
+          ...(prefix === "" ? {} : { "#resource": KEY }),
+        },
+        ExpressionAttributeValues: {
+          ":false": { BOOL: false },
+          ":held_from": { N: String(this.#leases.heldFromUs()) },
+          ...(prefix === "" ? {} : { ":prefix": { S: prefix } }),
+        },
+        ...(startKey === undefined ? {} : { ExclusiveStartKey: startKey }),
+      };
+      const page = await this.#connection.send(deadline, (client, how) =>
+        client.send(new ScanCommand(input), how),
+      );
+      yield page.Items ?? [];
+      startKey = page.LastEvaluatedKey;
+    } while (startKey !== undefined);
+  }
+}
