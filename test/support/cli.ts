@@ -24,6 +24,8 @@ export interface RunOptions {
   readonly input?: string;
   /** Another program than this one, e.g. bash. */
   readonly program?: readonly string[];
+  /** After so long it is killed; a minute when left out. */
+  readonly mostMs?: number;
 }
 
 /** A home folder, and commands that are run in it. */
@@ -65,7 +67,7 @@ export class CliHome implements AsyncDisposable {
       env: { ...this.env, ...options.env },
       stdio: ["pipe", "pipe", "pipe"],
     });
-    const running = new Running(child, options.input ?? "");
+    const running = new Running(child, options.input ?? "", options.mostMs ?? MOST_MS);
     this.#running.add(running);
     void running.ended.then(() => this.#running.delete(running));
     return running;
@@ -109,12 +111,12 @@ export class Running {
   #stdout = "";
   #stderr = "";
 
-  constructor(child: ChildProcess, input: string) {
+  constructor(child: ChildProcess, input: string, mostMs: number) {
     this.#child = child;
     child.stdout?.setEncoding("utf8").on("data", (text: string) => (this.#stdout += text));
     child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.#stderr += text));
     child.stdin?.on("error", () => undefined).end(input);
-    const overdue = setTimeout(() => child.kill("SIGKILL"), MOST_MS);
+    const overdue = setTimeout(() => child.kill("SIGKILL"), mostMs);
     this.ended = new Promise((done, failed) => {
       child.on("error", failed);
       child.on("close", (code, signal) => {
