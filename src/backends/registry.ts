@@ -5,6 +5,7 @@ import type { ZodObject } from "zod";
 import type { Backend } from "../lock/backend.js";
 import type { Clock } from "../lock/clock.js";
 import { LockError } from "../lock/errors.js";
+import type { RedisSettings } from "./redis/settings.js";
 import type { SqliteSettings } from "./sqlite/backend.js";
 
 /** One kind of store. */
@@ -23,6 +24,11 @@ export interface BackendType {
 
 /** The known kinds, by the name that a configuration gives as `type`. */
 export const backendTypes: Readonly<Record<string, BackendType>> = {
+  redis: {
+    settings: async () => (await import("./redis/settings.js")).redisSettings(),
+    open: async (_name, settings, deps) =>
+      (await import("./redis/backend.js")).openRedis(settings as RedisSettings, deps),
+  },
   sqlite: {
     settings: async () => (await import("./sqlite/settings.js")).sqliteSettings(),
     open: async (_name, settings, deps) =>
