@@ -51,9 +51,12 @@ const LAST_BACKOFF_MS = 1000;
 // the daemon is not there, whatever its connection says.
 const LONGEST_SILENCE_MS = 5000;
 const SHORTEST_SILENCE_MS = 250;
+// No ttl that makes sense asks for more; a daemon's nonsense shall not make a holder flood it.
+const SHORTEST_PERIOD_MS = 100;
 
 interface OpenStream {
   readonly link: HoldLink;
+  readonly openedAtMs: number;
   /** When each heartbeat that may still be echoed was sent. */
   readonly sentAtMs: Map<number, number>;
   /** The ids of the leases that were granted on this stream (K4). */
@@ -73,7 +76,8 @@ export class Keeper implements AsyncDisposable {
   #address = 0;
   #failures = 0;
   #connectAtMs = -Infinity;
-  #heardAtMs = -Infinity;
+  // Since when nobody answers; undefined while somebody does.
+  #aloneSinceMs: number | undefined;
   #lastError: LockError | undefined;
   #seq = 0;
   #alarm: { readonly atMs: number; readonly cancel: () => void } | undefined;
@@ -143,9 +147,10 @@ export class Keeper implements AsyncDisposable {
 
   #look(): void {
     const nowMs = this.#clock.monotonicMs();
+    const patienceMs = this.#patienceNowMs();
     for (const wish of this.#wishes.values()) {
       wish.look(nowMs);
-      if (wish.phase === "asking") this.#giveUpIfAlone(wish, nowMs);
+      if (wish.isOpen) this.#giveUpIfAlone(wish, nowMs, patienceMs);
       if (wish.phase === "over") this.#forget(wish);
     }
     if (this.#wishes.size > 0) {
@@ -176,6 +181,7 @@ export class Keeper implements AsyncDisposable {
     this.#mustBeat = false;
     this.#seq += 1;
     stream.lastBeatAtMs = this.#clock.monotonicMs();
+    this.#aloneSinceMs ??= stream.lastBeatAtMs;
     stream.sentAtMs.set(this.#seq, stream.lastBeatAtMs); // K1: before it is sent
     stream.link.say({ kind: "heartbeat", seq: this.#seq });
   }
@@ -192,6 +198,7 @@ export class Keeper implements AsyncDisposable {
           if (this.#stream === stream) this.#leave(error);
         },
       }),
+      openedAtMs: this.#clock.monotonicMs(),
       sentAtMs: new Map(),
       granted: new Set(),
       lastBeatAtMs: -Infinity,
@@ -201,25 +208,30 @@ export class Keeper implements AsyncDisposable {
     for (const wish of this.#wishes.values()) wish.onNewStream();
   }
 
-  // K5. A round over all addresses comes without a pause; the next one waits.
+  // K5. A round over all addresses comes without a pause; the next one waits. Only a stream that
+  // has lived for a while makes the failures before it forgotten: a daemon that answers and then
+  // closes must not be asked in a hurry.
   #leave(error: LockError): void {
+    const nowMs = this.#clock.monotonicMs();
     const stream = this.#stream;
     this.#stream = undefined;
     stream?.link.close();
     this.#lastError = error;
+    this.#aloneSinceMs ??= nowMs;
     this.#address += 1;
     this.#failures += 1;
-    const rounds = Math.floor(this.#failures / this.#links.length);
-    const pauseMs =
-      rounds === 0 ? 0 : Math.min(FIRST_BACKOFF_MS * 2 ** (rounds - 1), LAST_BACKOFF_MS);
-    this.#connectAtMs = this.#clock.monotonicMs() + pauseMs * (0.5 + this.#random() / 2);
+    const rounds = this.#failures / this.#links.length;
+    const pauseMs = Number.isInteger(rounds)
+      ? Math.min(FIRST_BACKOFF_MS * 2 ** (rounds - 1), LAST_BACKOFF_MS)
+      : 0;
+    this.#connectAtMs = nowMs + pauseMs * (0.5 + this.#random() / 2);
     if (error.kind === "unreachable") for (const wish of this.#wishes.values()) wish.onUnheard();
     if (error.isDefinite) for (const wish of this.#wishes.values()) wish.refuse(error);
     this.#lookSoon();
   }
 
-  #giveUpIfAlone(wish: Wish, nowMs: number): void {
-    if (nowMs < this.#aloneUntilMs(wish)) return;
+  #giveUpIfAlone(wish: Wish, nowMs: number, patienceMs: number): void {
+    if (nowMs < this.#aloneUntilMs(wish, patienceMs)) return;
     const last = this.#lastError;
     const why = last?.message ?? `no daemon has answered whether ${wish.resource} can be had`;
     wish.refuse(
@@ -229,20 +241,25 @@ export class Keeper implements AsyncDisposable {
     );
   }
 
-  // A daemon that is being talked to has the time to answer. A wait that is over is refused by the
-  // daemon itself, if there is one.
-  #aloneUntilMs(wish: Wish): number {
-    const patienceMs =
-      this.#stream === undefined ? this.#patienceMs : Math.max(this.#patienceMs, this.#silenceMs());
-    const sinceMs = Math.max(wish.askedSinceMs, this.#heardAtMs);
+  // A daemon that is being talked to has the time to answer.
+  #patienceNowMs(): number {
+    return this.#stream === undefined
+      ? this.#patienceMs
+      : Math.max(this.#patienceMs, this.#silenceMs());
+  }
+
+  // A daemon with nothing to say is no reason to give up: only one that leaves a heartbeat
+  // unanswered. A wait that is over is refused by the daemon itself, if there is one.
+  #aloneUntilMs(wish: Wish, patienceMs: number): number {
+    const sinceMs = Math.max(wish.askedSinceMs, this.#aloneSinceMs ?? Infinity);
     return Math.min(sinceMs + patienceMs, wish.giveUpAtMs);
   }
 
   // ——— what is heard ———
 
   #heard(stream: OpenStream, message: DaemonSays): void {
-    this.#heardAtMs = this.#clock.monotonicMs();
-    this.#failures = 0;
+    this.#aloneSinceMs = undefined;
+    if (this.#clock.monotonicMs() - stream.openedAtMs >= LAST_BACKOFF_MS) this.#failures = 0;
     switch (message.kind) {
       case "heartbeat-ack":
         this.#onAck(stream, message);
@@ -306,7 +323,7 @@ export class Keeper implements AsyncDisposable {
   #periodMs(): number {
     let smallestTtlMs = Infinity;
     for (const { ttlMs } of this.#wishes.values()) smallestTtlMs = Math.min(smallestTtlMs, ttlMs);
-    return heartbeatPeriodMs(smallestTtlMs);
+    return Math.max(heartbeatPeriodMs(smallestTtlMs), SHORTEST_PERIOD_MS);
   }
 
   #silenceMs(): number {
@@ -330,9 +347,10 @@ export class Keeper implements AsyncDisposable {
         stream === undefined
           ? this.#connectAtMs
           : Math.min(this.#silentUntilMs(), stream.lastBeatAtMs + this.#periodMs());
+      const patienceMs = this.#patienceNowMs();
       for (const wish of this.#wishes.values()) {
         atMs = Math.min(atMs, wish.lookAtMs, stream === undefined ? Infinity : wish.speakAtMs);
-        if (wish.phase === "asking") atMs = Math.min(atMs, this.#aloneUntilMs(wish));
+        if (wish.isOpen) atMs = Math.min(atMs, this.#aloneUntilMs(wish, patienceMs));
       }
     }
     if (this.#alarm?.atMs === atMs) return;

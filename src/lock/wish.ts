@@ -145,9 +145,11 @@ export class Wish implements Hold {
   }
 
   release(): Promise<"released" | "not-held" | "unknown"> {
+    const nowMs = this.#clock.monotonicMs();
+    this.#abandon();
     this.#belief.end("RELEASED"); // K6: before it is sent
-    if (this.#phase === "asking") this.#abandon();
-    else if (this.#phase !== "over") this.#toRelease(this.#clock.monotonicMs());
+    const isPutOff = this.#phase === "releasing" && this.#releaseAtMs > nowMs;
+    if (this.#phase === "holding" || isPutOff) this.#toRelease(nowMs);
     this.#tell();
     return this.#released.promise;
   }
@@ -160,6 +162,11 @@ export class Wish implements Hold {
 
   get phase(): Phase {
     return this.#phase;
+  }
+  /** Whether its caller still waits to hear: not held yet, or granted and not yet confirmed. */
+  get isOpen(): boolean {
+    if (this.#phase === "holding") return this.#belief.state === "PENDING";
+    return this.#phase === "asking";
   }
   get ttlMs(): number {
     return this.#ttlMs;
@@ -265,6 +272,7 @@ export class Wish implements Hold {
   }
 
   hear(message: Extract<DaemonSays, { kind: "denied" | "lost" | "released" }>): void {
+    if (this.#phase === "over") return;
     switch (message.kind) {
       case "denied":
         this.#onDenied(message.reason, message.message, message.holder);
@@ -284,7 +292,7 @@ export class Wish implements Hold {
 
   /** No daemon will have it: the wait is over. What is held already stays so until its deadline. */
   refuse(error: LockError): void {
-    if (this.#phase !== "asking") return;
+    if (!this.isOpen) return;
     this.#outcome.reject(error);
     this.#abandon();
   }
@@ -332,8 +340,7 @@ export class Wish implements Hold {
   }
 
   readonly #abandon = (): void => {
-    if (this.#phase !== "asking" && this.#belief.state !== "PENDING") return;
-    if (this.#phase === "over" || this.#phase === "releasing") return;
+    if (!this.isOpen) return;
     this.#outcome.reject(new LockError("cancelled", `the wait for ${this.resource} was given up`));
     if (this.#timesAsked === 0) this.#over("not-held");
     else this.#toRelease(this.#clock.monotonicMs());
