@@ -1,0 +1,264 @@
+// Stormlock's PostgreSQL store: a table whose rows are leases.
+
+import type {
+  AcquireAnswer,
+  AcquireAsk,
+  Backend,
+  BackendTraits,
+  Failed,
+  ListAsk,
+  ReleaseAnswer,
+  ReleaseAsk,
+  RenewAnswer,
+  RenewAsk,
+} from "../../lock/backend.js";
+import type { Clock } from "../../lock/clock.js";
+import { parseDuration } from "../../lock/duration.js";
+import { LockError } from "../../lock/errors.js";
+import type { Lease } from "../../lock/lease.js";
+import { StoreFault, unavailable, type Place } from "./faults.js";
+import { Hints, type MayBeFree } from "./hints.js";
+import { Lane, type Connector } from "./lane.js";
+import {
+  acquireAnswer,
+  acquireValues,
+  findValues,
+  firstKey,
+  firstKeyAfterPrefix,
+  indexOf,
+  key,
+  releaseAnswer,
+  releaseValues,
+  renewAnswer,
+  renewValues,
+  toLease,
+} from "./leases.js";
+import { Limit } from "./limit.js";
+import { connectionParts, quotedTable } from "./names.js";
+import { Pruning } from "./prune.js";
+import { Batch, type Questions } from "./questions.js";
+import { Session } from "./session.js";
+import { DEFAULT_TABLE, DEFAULT_TIMEOUT, type PostgresqlSettings } from "./settings.js";
+import { statements } from "./statements.js";
+import { prepare } from "./table.js";
+
+/**
+ * Opens a PostgreSQL store, making its table when it is missing.
+ * @throws LockError "unavailable" with one line that says what is wrong with it and what to do
+ */
+export async function openPostgresql(
+  settings: PostgresqlSettings,
+  { clock }: { readonly clock: Clock },
+): Promise<Backend> {
+  const { connection, table = DEFAULT_TABLE, timeout = DEFAULT_TIMEOUT } = settings;
+  const parts = connectionParts(connection);
+  if ("problem" in parts) {
+    throw new LockError("invalid-field", `connection ${parts.problem}`, { field: "connection" });
+  }
+  const timeoutMs = parseDuration(timeout) ?? 5000;
+  const { host, port, dbname, user } = parts;
+  const place: Place = { database: `${host}:${port}/${dbname}`, user, table };
+  const connector: Connector = async (limit) => {
+    const session = await Session.open(parts, limit);
+    try {
+      const options = { table, isCreated: settings.create_table !== false, timeoutMs };
+      const channel = await prepare(session, options, limit);
+      return { session, channel, statements: statements(quotedTable(table), channel) };
+    } catch (error) {
+      await session[Symbol.asyncDispose]();
+      throw error;
+    }
+  };
+  const backend = new PostgresqlBackend(place, connector, clock, timeoutMs);
+  try {
+    await backend.open();
+  } catch (error) {
+    await backend[Symbol.asyncDispose]();
+    throw error;
+  }
+  return backend;
+}
+
+class PostgresqlBackend implements Backend {
+  readonly traits: BackendTraits;
+  readonly #place: Place;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  /** For what is taken and given back. */
+  readonly #main: Lane;
+  /** For what must not wait behind that: renewals, and reading. */
+  readonly #swift: Lane;
+  /** For what waits for other sessions' locks. */
+  readonly #patient: Lane;
+  readonly #hints: Hints;
+  readonly #pruning: Pruning;
+  readonly #underWay = new Set<Promise<unknown>>();
+  #isClosed = false;
+
+  constructor(place: Place, connector: Connector, clock: Clock, timeoutMs: number) {
+    this.traits = {
+      ...{ type: "postgresql", place: `${place.database} ${place.table}` },
+      ...{ minTtlMs: 100, takeoverSlackMs: 0 },
+    };
+    this.#place = place;
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+    const lane = (): Lane => new Lane(connector, clock, timeoutMs);
+    this.#main = lane();
+    this.#swift = lane();
+    this.#patient = lane();
+    this.#pruning = new Pruning(this.#main);
+    this.#hints = new Hints(connector, clock, timeoutMs, (processId) =>
+      [this.#main, this.#patient].some((own) => own.processId === processId),
+    );
+  }
+
+  /** Connects, so that whoever opens hears at once what is wrong. */
+  open(): Promise<void> {
+    return this.#call(async (limit) => {
+      await this.#main.connected(limit);
+    });
+  }
+
+  acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
+    const questions: Questions<AcquireAsk, AcquireAnswer> = {
+      ...{ asks, values: acquireValues, answer: acquireAnswer },
+      statement: ({ acquire }) => acquire,
+    };
+    return this.#answer(questions, async (batch, limit) => {
+      await batch.pass(this.#main);
+      if (batch.open.length === 0) return;
+      // Rows that were not there, or that somebody else has locked just now.
+      const names = batch.open.map(({ resource }) => key(resource));
+      const making = this.#main.ask(({ make }) => make, [names], limit);
+      const passing = batch.pass(this.#main);
+      const [{ count }] = await Promise.all([making, passing]);
+      if (count > 0) this.#prune(count);
+      if (batch.open.length > 0) await batch.wait(this.#patient);
+    });
+  }
+
+  renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
+    const questions: Questions<RenewAsk, RenewAnswer> = {
+      ...{ asks, values: renewValues, answer: renewAnswer },
+      statement: ({ renew }) => renew,
+    };
+    const lost: RenewAnswer = { kind: "lost" };
+    return this.#answer(
+      questions,
+      (batch, limit) => this.#passThenWait(batch, this.#swift, lost, limit),
+      lost,
+    );
+  }
+
+  release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
+    const questions: Questions<ReleaseAsk, ReleaseAnswer> = {
+      ...{ asks, values: releaseValues, answer: releaseAnswer },
+      statement: ({ release }) => release,
+    };
+    const notHeld: ReleaseAnswer = { kind: "not-held" };
+    return this.#answer(
+      questions,
+      (batch, limit) => this.#passThenWait(batch, this.#main, notHeld, limit),
+      notHeld,
+    );
+  }
+
+  // What is not there under its id has ended. What is there and was passed over is waited for.
+  async #passThenWait<Ask extends RenewAsk | ReleaseAsk, Answer>(
+    batch: Batch<Ask, Answer>,
+    lane: Lane,
+    ended: Answer,
+    limit: Limit,
+  ): Promise<void> {
+    await batch.pass(lane);
+    if (batch.open.length === 0) return;
+    const { rows } = await lane.ask(({ find }) => find, findValues(batch.open), limit);
+    batch.answerAllBut(new Set(rows.map(indexOf)), ended);
+    if (batch.open.length > 0) await batch.wait(this.#patient);
+  }
+
+  current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+    return this.#call(async (limit) => {
+      const found: (Lease | undefined)[] = resources.map(() => undefined);
+      if (resources.length === 0) return found;
+      const { rows } = await this.#swift.ask(
+        (all) => all.current,
+        [resources.map((resource) => key(resource))],
+        limit,
+      );
+      for (const row of rows) found[indexOf(row)] = toLease(row, resources[indexOf(row)] ?? "");
+      return found;
+    });
+  }
+
+  list({ prefix, after, limit: most }: ListAsk): Promise<readonly Lease[]> {
+    return this.#call(async (limit) => {
+      const values = [firstKey(prefix, after), firstKeyAfterPrefix(prefix), most];
+      const { rows } = await this.#swift.ask((all) => all.list, values, limit);
+      return rows.map((row) => toLease(row, Buffer.from(row[1] ?? "", "hex").toString()));
+    });
+  }
+
+  watch(mayBeFree: MayBeFree): () => void {
+    return this.#hints.listen(mayBeFree);
+  }
+
+  check(): Promise<void> {
+    return this.#call(async (limit) => {
+      await this.#main.ask(({ touch }) => touch, [], limit);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    // Calls under way are answered first: each comes to its end within its limit.
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    for (const part of [this.#hints, this.#patient, this.#swift, this.#main]) {
+      await part[Symbol.asyncDispose]();
+    }
+  }
+
+  /**
+   * @param otherwise the answer of those that no row has answered in the end; without it they
+   *   have failed
+   */
+  #answer<Ask, Answer>(
+    questions: Questions<Ask, Answer>,
+    ask: (batch: Batch<Ask, Answer>, limit: Limit) => Promise<void>,
+    otherwise?: Answer,
+  ): Promise<readonly (Answer | Failed)[]> {
+    return this.#call(async (limit) => {
+      const batch = new Batch(questions, limit);
+      if (questions.asks.length === 0) return [];
+      try {
+        await ask(batch, limit);
+      } catch (thrown) {
+        if (batch.open.length === questions.asks.length) throw thrown;
+        return batch.fill(() => this.#failed(thrown));
+      }
+      return batch.fill(() => otherwise ?? this.#failed(new StoreFault({ kind: "gone" })));
+    });
+  }
+
+  #failed(thrown: unknown): Failed {
+    return { kind: "failed", error: unavailable(thrown, this.#place) };
+  }
+
+  #prune(newRows: number): void {
+    void this.#call((limit) => this.#pruning.step(newRows, limit)).catch(() => undefined);
+  }
+
+  async #call<T>(work: (limit: Limit) => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw unavailable(new StoreFault({ kind: "closed" }), this.#place);
+    const working = work(new Limit(this.#clock, this.#timeoutMs));
+    this.#underWay.add(working);
+    try {
+      return await working;
+    } catch (thrown) {
+      throw unavailable(thrown, this.#place);
+    } finally {
+      this.#underWay.delete(working);
+    }
+  }
+}
