@@ -353,38 +353,42 @@ describe("a renewal that fails", () => {
 });
 
 describe("ten thousand leases on ten streams", () => {
-  it("are kept for a minute without an alarm for each, by ten batches a beat", async () => {
-    const daemon = startDaemon();
-    const { clock, backend } = daemon;
-    const streams = Array.from({ length: 10 }, () => new Stream(daemon));
-    streams.forEach((stream, at) => {
-      stream.beat();
-      for (let index = 0; index < 1000; index++) {
-        const name = `${String(at)}-${String(index)}`;
-        stream.acquire(`of-${name}`, { resource: name });
-      }
-    });
-    await clock.settle();
-    expect(streams.map(({ session }) => session.leases)).toEqual(Array<number>(10).fill(1000));
-    expect(clock.pending).toBe(0);
-    const startedMs = performance.now();
-    const before = backend.calls.length;
-    let mostAlarms = 0;
-    for (let round = 0; round < 15; round++) {
-      await clock.advance(4000);
-      for (const stream of streams) stream.beat();
-      await new Promise((resolve) => setImmediate(resolve));
-      mostAlarms = Math.max(mostAlarms, clock.pending);
+  it(
+    "are kept for a minute without an alarm for each, by ten batches a beat",
+    { timeout: 60_000 },
+    async () => {
+      const daemon = startDaemon();
+      const { clock, backend } = daemon;
+      const streams = Array.from({ length: 10 }, () => new Stream(daemon));
+      streams.forEach((stream, at) => {
+        stream.beat();
+        for (let index = 0; index < 1000; index++) {
+          const name = `${String(at)}-${String(index)}`;
+          stream.acquire(`of-${name}`, { resource: name });
+        }
+      });
       await clock.settle();
-    }
-    expect(mostAlarms).toBeLessThanOrEqual(10);
-    expect(backend.calls.length - before).toBe(150);
-    for (const stream of streams) {
-      expect(stream.all("lost")).toEqual([]);
-      expect(stream.last("heartbeat-ack")).toMatchObject({ seq: 16, validShare: 1, behind: [] });
-    }
-    expect(performance.now() - startedMs).toBeLessThan(15_000);
-  });
+      expect(streams.map(({ session }) => session.leases)).toEqual(Array<number>(10).fill(1000));
+      expect(clock.pending).toBe(0);
+      const startedMs = performance.now();
+      const before = backend.calls.length;
+      let mostAlarms = 0;
+      for (let round = 0; round < 15; round++) {
+        await clock.advance(4000);
+        for (const stream of streams) stream.beat();
+        await new Promise((resolve) => setImmediate(resolve));
+        mostAlarms = Math.max(mostAlarms, clock.pending);
+        await clock.settle();
+      }
+      expect(mostAlarms).toBeLessThanOrEqual(10);
+      expect(backend.calls.length - before).toBe(150);
+      for (const stream of streams) {
+        expect(stream.all("lost")).toEqual([]);
+        expect(stream.last("heartbeat-ack")).toMatchObject({ seq: 16, validShare: 1, behind: [] });
+      }
+      expect(performance.now() - startedMs).toBeLessThan(30_000);
+    },
+  );
 });
 
 describe("the leases of a stream", () => {

@@ -193,7 +193,7 @@ describe("a Hold stream", () => {
     expect(stream.last("granted").lease.principal).toBe("proven");
   });
 
-  it("takes ten thousand leases and waits, and no more", async () => {
+  it("takes ten thousand leases and waits, and no more", { timeout: 60_000 }, async () => {
     const daemon = startDaemon();
     const { clock } = daemon;
     const stream = new Stream(daemon);
