@@ -7,6 +7,7 @@
 //       costs an attempt and not the call.
 //   N3. Every answer, refusals and errors too, tells the store's time.
 
+import { setMaxListeners } from "node:events";
 import type * as Sdk from "@aws-sdk/client-dynamodb";
 import { sleep, type Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
@@ -46,6 +47,7 @@ export class Connection implements AsyncDisposable {
     this.#slots = new Slots(clock, MOST_REQUESTS);
     this.time = new ClockWatch(clock, options.place, options.maxClockSkewMs);
     this.#client = clientOf(sdk, options);
+    setMaxListeners(0, this.#closing.signal); // Each request that waits has one.
     this.#readDates();
   }
 
@@ -160,16 +162,34 @@ export class Connection implements AsyncDisposable {
 function clientOf(sdk: typeof Sdk, options: Options): Sdk.DynamoDBClient {
   const { endpoint, region, profile, credentials, timeoutMs } = options;
   const agent = { keepAlive: true, maxSockets: MOST_REQUESTS };
-  return new sdk.DynamoDBClient({
-    maxAttempts: 1, // N1
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(region === undefined ? {} : { region }),
-    ...(profile === undefined ? {} : { profile }),
-    ...(credentials === undefined ? {} : { credentials }),
-    requestHandler: {
-      connectionTimeout: timeoutMs * ATTEMPT_SHARE,
-      httpAgent: agent,
-      httpsAgent: agent,
-    },
-  });
+  return inSilence(
+    () =>
+      new sdk.DynamoDBClient({
+        maxAttempts: 1, // N1
+        ...(endpoint === undefined ? {} : { endpoint }),
+        ...(region === undefined ? {} : { region }),
+        ...(profile === undefined ? {} : { profile }),
+        ...(credentials === undefined ? {} : { credentials }),
+        requestHandler: {
+          connectionTimeout: timeoutMs * ATTEMPT_SHARE,
+          httpAgent: agent,
+          httpsAgent: agent,
+        },
+      }),
+  );
+}
+
+// The SDK warns everybody on an older Node that its versions to come will want a newer one. Which
+// version is used is decided here, and there is nothing that an operator could do.
+const SILENCE = "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED";
+
+function inSilence<T>(make: () => T): T {
+  const before = process.env[SILENCE];
+  process.env[SILENCE] = "true";
+  try {
+    return make();
+  } finally {
+    if (before === undefined) Reflect.deleteProperty(process.env, SILENCE);
+    else process.env[SILENCE] = before;
+  }
 }

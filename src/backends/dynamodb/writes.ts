@@ -130,9 +130,10 @@ export class Writes {
         const { values, writeId, condition } = make();
         const set: Record<string, AttributeValue> = { ...values, write_id: { S: writeId } };
         const assigned = Object.keys(set).map((name) => `${named(name)} = :set_${name}`);
+        const once = and(condition, "#write_id <> :set_write_id"); // W1
         const input = {
           ...{ TableName: table, Key: { [KEY]: { S: resource } }, ...ALL_OLD },
-          ...expressions(condition, [...Object.keys(set), "revision"], {
+          ...expressions(once, [...Object.keys(set), "revision"], {
             ...Object.fromEntries(Object.entries(set).map(([name, v]) => [`:set_${name}`, v])),
             ":one": { N: "1" },
           }),

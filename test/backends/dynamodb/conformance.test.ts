@@ -1,29 +1,11 @@
-import { afterAll, beforeAll, describe, it } from "vitest";
-import { createTable } from "../../../src/backends/dynamodb/backend.js";
+import { describe, it } from "vitest";
 import { conformance } from "../../../src/conformance.js";
-import { systemClock } from "../../../src/system-clock.js";
-import { DynamodbServer, missingDynamodb } from "../../support/servers/dynamodb.js";
-import { client, settingsFor } from "./stage.js";
+import { client, withDynamodb } from "./stage.js";
 
-const missing = await missingDynamodb();
-
-describe.skipIf(missing !== undefined)(
-  `dynamodb${missing === undefined ? "" : ` (${missing})`}`,
-  () => {
-    let server: DynamodbServer;
-
-    beforeAll(async () => {
-      server = await DynamodbServer.start();
-      await createTable(settingsFor(server.endpoint), { clock: systemClock });
-    });
-
-    afterAll(async () => {
-      await server[Symbol.asyncDispose]();
-    });
-
-    conformance({
-      runner: { describe, it },
-      open: () => client(settingsFor(server.endpoint)),
-    });
-  },
-);
+await withDynamodb("dynamodb", (stage) => {
+  conformance({
+    runner: { describe, it },
+    // The local server is slow: a batch of 1000 takes it seconds when the machine is busy.
+    open: () => client({ ...stage.settings, timeout: "30s" }),
+  });
+});

@@ -1,10 +1,74 @@
 // What the tests of DynamoDB share.
 
-import { openDynamodb, type DynamodbSettings } from "../../../src/backends/dynamodb/backend.js";
+import { afterAll, beforeAll, describe } from "vitest";
+import {
+  createTable,
+  openDynamodb,
+  type DynamodbSettings,
+} from "../../../src/backends/dynamodb/backend.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
 import type { Clock } from "../../../src/lock/clock.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
+import { DynamodbServer, missingDynamodb } from "../../support/servers/dynamodb.js";
+import { HttpProxy } from "./http-proxy.js";
+
+/** A server with a table, shared by the tests of a file. */
+export interface Stage {
+  readonly server: DynamodbServer;
+  /** For the table, past any proxy. */
+  readonly settings: DynamodbSettings;
+}
+
+/** Tests that need a server; where there is none they are skipped, and say why. */
+export async function withDynamodb(title: string, tests: (stage: Stage) => void): Promise<void> {
+  const missing = await missingDynamodb();
+  const shown = missing === undefined ? title : `${title} (skipped: ${missing})`;
+  describe.skipIf(missing !== undefined)(shown, () => {
+    let server: DynamodbServer | undefined;
+    const started = (): DynamodbServer => {
+      if (server === undefined) throw new Error("the server has not been started yet");
+      return server;
+    };
+    beforeAll(async () => {
+      server = await DynamodbServer.start();
+      await createTable(settingsFor(server.endpoint), { clock: systemClock });
+    });
+    afterAll(async () => {
+      await server?.[Symbol.asyncDispose]();
+    });
+    tests({
+      get server() {
+        return started();
+      },
+      get settings() {
+        return settingsFor(started().endpoint);
+      },
+    });
+  });
+}
+
+/** A client that reaches its server through a proxy. */
+export interface SpoiltClient extends AsyncDisposable {
+  readonly backend: Backend;
+  readonly proxy: HttpProxy;
+}
+
+export async function spoiltClient(
+  { server }: Stage,
+  more: DynamodbSettings = {},
+  clock: Clock = systemClock,
+): Promise<SpoiltClient> {
+  const proxy = await HttpProxy.open(server.endpoint);
+  const backend = await client(settingsFor(proxy.endpoint, more), clock);
+  return {
+    ...{ backend, proxy },
+    async [Symbol.asyncDispose]() {
+      await backend[Symbol.asyncDispose]();
+      await proxy[Symbol.asyncDispose]();
+    },
+  };
+}
 
 /** The local server takes any key, but keeps the tables of each to itself. */
 export function settingsFor(endpoint: string, more: DynamodbSettings = {}): DynamodbSettings {
