@@ -1,14 +1,16 @@
 import { defineConfig } from "vitest/config";
 
 // Rules run on a fake clock (rules), stores for real (backends), doors over real sockets
-// (doors), and the built program as its users run it (e2e).
-const project = (name: string, folders: string[], timeoutMs: number) => ({
+// (doors), and the built program as its users run it (e2e). One project after the other: what
+// looks at real time shall not share the machine with database servers under load.
+const project = (name: string, groupOrder: number, folders: string[], timeoutMs: number) => ({
   extends: true as const,
   test: {
     name,
     include: folders.map((folder) => `test/${folder}/**/*.test.ts`),
     testTimeout: timeoutMs,
     hookTimeout: timeoutMs,
+    sequence: { groupOrder },
   },
 });
 
@@ -18,10 +20,10 @@ export default defineConfig({
     globalSetup: "test/support/build.ts",
     reporters: ["default", "./test/support/summary.ts"],
     projects: [
-      project("rules", ["lock", "config", "cmd"], 20_000),
-      project("backends", ["backends"], 60_000),
-      project("doors", ["rpc"], 60_000),
-      project("e2e", ["e2e"], 120_000),
+      project("rules", 0, ["lock", "config", "cmd"], 20_000),
+      project("backends", 1, ["backends"], 60_000),
+      project("doors", 2, ["rpc"], 60_000),
+      project("e2e", 3, ["e2e"], 120_000),
     ],
   },
 });
