@@ -6,7 +6,8 @@
 //       deadline; every wait is asked for again with the same lease id.
 //   K6. Who releases stops believing before the release is sent.
 //   K7. The end of belief alone releases nothing before the lease would have ended anyway.
-//   K8. A stream that leaves a heartbeat unanswered is left for the next address.
+//   K8. A stream that leaves a heartbeat unanswered is left for the next address. What has arrived
+//       is read first, and who speaks is not silent: a busy daemon, or a pause of ours, is no end.
 
 import type { Clock } from "./clock.js";
 import type { DeadlineRule } from "./belief.js";
@@ -62,6 +63,8 @@ interface OpenStream {
   /** The ids of the leases that were granted on this stream (K4). */
   readonly granted: Set<string>;
   lastBeatAtMs: number;
+  /** When the daemon has last said anything. */
+  heardAtMs: number;
   ackedSeq: number;
 }
 
@@ -202,6 +205,7 @@ export class Keeper implements AsyncDisposable {
       sentAtMs: new Map(),
       granted: new Set(),
       lastBeatAtMs: -Infinity,
+      heardAtMs: -Infinity,
       ackedSeq: this.#seq,
     };
     this.#stream = stream;
@@ -259,7 +263,8 @@ export class Keeper implements AsyncDisposable {
 
   #heard(stream: OpenStream, message: DaemonSays): void {
     this.#aloneSinceMs = undefined;
-    if (this.#clock.monotonicMs() - stream.openedAtMs >= LAST_BACKOFF_MS) this.#failures = 0;
+    stream.heardAtMs = this.#clock.monotonicMs();
+    if (stream.heardAtMs - stream.openedAtMs >= LAST_BACKOFF_MS) this.#failures = 0;
     switch (message.kind) {
       case "heartbeat-ack":
         this.#onAck(stream, message);
@@ -330,10 +335,13 @@ export class Keeper implements AsyncDisposable {
     return Math.min(Math.max(this.#periodMs(), SHORTEST_SILENCE_MS), LONGEST_SILENCE_MS);
   }
 
-  // Until when the oldest unanswered heartbeat may stay so.
+  // Until when the oldest unanswered heartbeat may stay so (K8).
   #silentUntilMs(): number {
     for (const [seq, sentAtMs] of this.#stream?.sentAtMs ?? []) {
-      if (seq > (this.#stream?.ackedSeq ?? 0)) return sentAtMs + this.#silenceMs();
+      if (seq <= (this.#stream?.ackedSeq ?? 0)) continue;
+      const silenceMs = this.#silenceMs();
+      const heardAtMs = this.#stream?.heardAtMs ?? sentAtMs;
+      return Math.min(Math.max(sentAtMs, heardAtMs) + silenceMs, sentAtMs + 2 * silenceMs);
     }
     return Infinity;
   }
@@ -360,7 +368,7 @@ export class Keeper implements AsyncDisposable {
     const delayMs = Math.max(0, atMs - this.#clock.monotonicMs());
     const cancel = this.#clock.after(delayMs, () => {
       this.#alarm = undefined;
-      this.#look();
+      this.#lookSoon(); // K8: when what has arrived has been read
     });
     this.#alarm = { atMs, cancel };
   }

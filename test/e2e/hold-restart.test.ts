@@ -1,0 +1,180 @@
+// A daemon that is killed, restarted or replaced under those who hold.
+
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { connect, type Hold, type LockClient } from "../../src/index.js";
+import { StockClient } from "../rpc/support/stock-client.js";
+import { HoldStream, tokenOf } from "../rpc/support/hold-stream.js";
+import { HoldHome, hostMs, isAlive, pause, until } from "../support/hold-cli.js";
+
+const STREAMS = 200;
+const COMMANDS = 10;
+
+/** Two hundred streams, each with a lock of its own; told apart from one stream with many. */
+class Holders implements AsyncDisposable {
+  readonly holds: Hold[] = [];
+  readonly #clients: LockClient[] = [];
+  readonly #tokens: bigint[] = [];
+  lost = 0;
+
+  static async gather(servers: readonly string[], ttlMs: number): Promise<Holders> {
+    const holders = new Holders();
+    await Promise.all(
+      Array.from({ length: STREAMS }, async (_, at) => {
+        const client = connect({ servers });
+        holders.#clients.push(client);
+        const result = await client.hold(`stream/${String(at)}`, { ttlMs });
+        if (result.kind !== "granted") throw new Error(result.message);
+        result.hold.signal.addEventListener("abort", () => (holders.lost += 1));
+        holders.holds.push(result.hold);
+        holders.#tokens.push(result.hold.token);
+      }),
+    );
+    return holders;
+  }
+
+  /** Asks the store itself, which knows better than any belief. */
+  async check(servers: readonly string[]): Promise<void> {
+    expect(this.lost).toBe(0);
+    expect(this.holds.filter(({ state }) => state === "HELD")).toHaveLength(STREAMS);
+    expect(this.holds.map(({ token }) => token)).toEqual(this.#tokens);
+    await using client = connect({ servers });
+    const held = new Map<string, bigint>();
+    for await (const { resource, token } of client.list("stream/")) held.set(resource, token);
+    for (const { resource, token } of this.holds) expect(held.get(resource)).toBe(token);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]()));
+  }
+}
+
+/** Ten commands under locks, that notice nothing at all. */
+async function commands(home: HoldHome, servers: readonly string[]): Promise<() => Promise<void>> {
+  const names = Array.from({ length: COMMANDS }, (_, at) => `command-${String(at)}`);
+  const running = names.map((name) =>
+    home.hold(name, { servers, ttl: "20s" }, [
+      "bash",
+      "-c",
+      WAIT_FOR_FILE,
+      home.path("go"),
+      home.path(name),
+    ]),
+  );
+  const tokens = await Promise.all(
+    names.map((name) => until(`${name} runs`, () => /^[0-9]+$/mu.exec(read(home.path(name)))?.[0])),
+  );
+  return async () => {
+    expect(running.map(({ pid }) => isAlive(pid))).not.toContain(false);
+    await using client = connect({ servers });
+    for (const [at, name] of names.entries()) {
+      expect(String((await client.current(name))?.token)).toBe(tokens[at]);
+    }
+    await home.cli.file("go.out", "");
+    for (const each of running) expect(await each.ended).toMatchObject({ code: 7, stderr: "" });
+    for (const name of names) expect(await client.current(name)).toBeUndefined();
+  };
+}
+
+// Tells its token, waits until it is told to go on, and exits with a code of its own.
+const WAIT_FOR_FILE =
+  'echo "$STORMLOCK_FENCING_TOKEN" > "$1"; until [ -e "$0" ]; do sleep 0.2; done; exit 7';
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+describe("holds under a daemon that goes away", { timeout: 90_000, concurrent: true }, () => {
+  test("kill -9 and a restart after two seconds: all resume with the same token", async () => {
+    await using home = await HoldHome.make();
+    const first = await home.daemon();
+    const servers = [first.address];
+    await using holders = await Holders.gather(servers, 10_000);
+    const finish = await commands(home, servers);
+    first.running.kill("SIGKILL");
+    await pause(2000);
+    await home.daemon(first.address);
+    // Longer than any lease lives by itself.
+    await pause(9000);
+    await holders.check(servers);
+    await finish();
+  });
+
+  test("two daemons, one stopped by SIGTERM: all go to the other, and it exits 0 in time", async () => {
+    await using home = await HoldHome.make();
+    const [one, two] = [await home.daemon(), await home.daemon()];
+    const servers = [one.address, two.address];
+    await using holders = await Holders.gather(servers, 10_000);
+    const finish = await commands(home, servers);
+    const stoppedMs = hostMs();
+    one.running.kill("SIGTERM");
+    expect((await one.running.ended).code).toBe(0);
+    const tookMs = hostMs() - stoppedMs;
+    expect(tookMs).toBeLessThan(10_000 / 3 + 500);
+    await pause(8000);
+    await holders.check([two.address]);
+    await finish();
+  });
+
+  test("a stock client resumes on another daemon over the same file", async () => {
+    await using home = await HoldHome.make();
+    const [one, two] = [await home.daemon(), await home.daemon()];
+    await using toOne = new StockClient(one.address);
+    await using toTwo = new StockClient(two.address);
+    const first = new HoldStream(toOne);
+    const leaseId = first.acquire("x", { ttl: { seconds: 5 } });
+    const token = tokenOf(await first.next("granted"));
+    one.running.kill("SIGKILL");
+    await first.over;
+    const second = new HoldStream(toTwo);
+    second.heartbeat();
+    second.say("resume", { resource: "x", lease_id: leaseId });
+    expect(tokenOf(await second.next("granted"))).toBe(token);
+    second.say("release", { resource: "x", lease_id: leaseId });
+    await second.next("released");
+    second.break();
+  });
+});
+
+describe("a holder's process", () => {
+  test("killed: its child is dead before its lock is free, within ttl + 0.5 s", async () => {
+    await using home = await HoldHome.make();
+    const { address } = await home.daemon();
+    const how = { servers: [address], ttl: "2s" };
+    const first = home.hold("x", how, home.beat("first", 60_000));
+    await home.born("first");
+    const second = home.hold("x", how, home.beat("second", 100));
+    await second.stderrMatches(/waiting for x/u);
+    first.kill("SIGKILL");
+    const killedMs = hostMs();
+    expect((await second.ended).code).toBe(0);
+    const [before, after] = [home.life("first"), home.life("second")];
+    expect(after?.firstMs).toBeGreaterThan(before?.lastMs ?? Infinity);
+    // Its own start included.
+    expect((after?.firstMs ?? Infinity) - killedMs).toBeLessThan(2000 + 500 + 400);
+    expect(isAlive(before?.pid ?? 0)).toBe(false);
+  });
+
+  test("with a client of ours ends by itself once the client is closed", async () => {
+    await using home = await HoldHome.make();
+    const { address } = await home.daemon();
+    const script = await home.cli.file(
+      "program.mjs",
+      `import { connect } from ${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)};
+       const client = connect({ servers: [${JSON.stringify(address)}] });
+       const { hold } = await client.hold("x", { ttlMs: 2000 });
+       console.log(hold.state);
+       await client[Symbol.asyncDispose]();
+       console.log("closed", process.uptime());`,
+    );
+    const startedMs = hostMs();
+    const ended = await home.cli.run([script], { program: [process.execPath] });
+    expect(ended).toMatchObject({ code: 0, stderr: "" });
+    expect(ended.stdout).toMatch(/^HELD\nclosed/u);
+    expect(hostMs() - startedMs).toBeLessThan(5000);
+  });
+});
