@@ -1,0 +1,246 @@
+// What happens between two sessions, with the pauses that make it happen.
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { newLeaseId } from "../../../src/lock/lease.js";
+import type { Backend } from "../../../src/lock/backend.js";
+import { describeWithPostgresql } from "../../support/servers/postgresql.js";
+import { ask, holder, keySql, Stage, take } from "./stage.js";
+
+// Shorter than a statement waits for a lock.
+const PAUSE_MS = 600;
+const SHORT_TTL_MS = 300;
+
+describeWithPostgresql("postgresql, two sessions", () => {
+  let stage: Stage;
+  let backend: Backend;
+
+  beforeAll(async () => {
+    stage = await Stage.start();
+    backend = await stage.open();
+  });
+
+  afterAll(async () => {
+    await backend[Symbol.asyncDispose]();
+    await stage[Symbol.asyncDispose]();
+  });
+
+  /** Keeps a row locked while `during` runs, changes it if told to, and lets it go. */
+  async function whileLocked<T>(
+    resource: string,
+    during: () => Promise<T>,
+    change?: string,
+  ): Promise<Awaited<T>> {
+    await using other = await stage.server.connect();
+    await other.query("BEGIN");
+    await other.query(
+      `SELECT FROM stormlock_leases WHERE resource = ${keySql(resource)} FOR UPDATE`,
+    );
+    const work = during();
+    await sleep(PAUSE_MS);
+    if (change !== undefined) {
+      await other.query(
+        `UPDATE stormlock_leases SET ${change} WHERE resource = ${keySql(resource)}`,
+      );
+    }
+    await other.query("COMMIT");
+    return work;
+  }
+
+  it("a token is computed after the wait for the row, from what is then in it", async () => {
+    await backend.release([await take(backend, "token")]);
+    const theirs = (await take(backend, "other")).token + 10n ** 12n;
+    const next = await whileLocked(
+      "token",
+      () => take(backend, "token"),
+      `token = ${String(theirs)}`,
+    );
+    expect(next.token).toBe(theirs + 1n);
+  });
+
+  it("a lease that ended while its renewal waited for the row is lost", async () => {
+    const lease = await take(backend, "renewed late", { ttlMs: SHORT_TTL_MS });
+    const answers = await whileLocked("renewed late", () =>
+      backend.renew([{ ...lease, ttlMs: 60_000 }]),
+    );
+    expect(answers).toEqual([{ kind: "lost" }]);
+    expect(await holder(backend, "renewed late")).toBeUndefined();
+  });
+
+  it("a lease that ended while its release or its repetition waited has ended", async () => {
+    const released = ask("released late", { ttlMs: SHORT_TTL_MS });
+    const repeated = ask("repeated late", { ttlMs: SHORT_TTL_MS });
+    await backend.acquire([released, repeated]);
+    const [release] = await whileLocked("released late", () => backend.release([released]));
+    expect(release).toEqual({ kind: "not-held" });
+    await backend.acquire([{ ...repeated, resource: "repeated again" }]);
+    const [again] = await whileLocked("repeated again", () =>
+      backend.acquire([{ ...repeated, resource: "repeated again" }]),
+    );
+    expect(again?.kind).toBe("spent");
+  });
+
+  it("an expiry is counted from after the wait for the row", async () => {
+    await backend.release([await take(backend, "counted")]);
+    const lease = await whileLocked("counted", () => take(backend, "counted", { ttlMs: 500 }));
+    expect(lease.remainingMs).toBeGreaterThan(450);
+    expect(await holder(backend, "counted")).toBeDefined();
+  });
+
+  it("who waits for a row that another takes meanwhile is told of the holder", async () => {
+    await backend.release([await take(backend, "taken")]);
+    const answers = await whileLocked(
+      "taken",
+      () => backend.acquire([ask("taken")]),
+      `lease_id = 'theirs', principal = 'bob', token = token + 5,
+       expires_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint + 60000000`,
+    );
+    const [answer] = answers;
+    expect(answer?.kind === "held" && answer.holder.principal).toBe("bob");
+  });
+
+  it("a renewal of what another took over meanwhile is lost and changes nothing", async () => {
+    const lease = await take(backend, "taken over");
+    const theirs = `lease_id = 'theirs', token = token + 5, revision = revision + 1`;
+    const answers = await whileLocked(
+      "taken over",
+      () => backend.renew([{ ...lease, ttlMs: 90_000 }]),
+      theirs,
+    );
+    expect(answers).toEqual([{ kind: "lost" }]);
+    const now = await holder(backend, "taken over");
+    expect([now?.leaseId, now?.revision, now?.ttlMs]).toEqual([
+      "theirs",
+      lease.revision + 1n,
+      60_000,
+    ]);
+  });
+
+  it("a row that somebody keeps locked holds up no other of its batch", async () => {
+    const names = ["free 1", "stuck", "free 2", "new 3"];
+    for (const name of names.slice(0, 3)) await backend.release([await take(backend, name)]);
+    await using other = await stage.server.connect();
+    await other.query("BEGIN");
+    await other.query(
+      `SELECT FROM stormlock_leases WHERE resource = ${keySql("stuck")} FOR UPDATE`,
+    );
+
+    const asks = names.map((name) => ask(name));
+    const startedMs = performance.now();
+    const answers = await backend.acquire(asks);
+    expect(answers.map(({ kind }) => kind)).toEqual(["granted", "failed", "granted", "granted"]);
+    expect(answers[1]?.kind === "failed" && answers[1].error.message).toMatch(/keeps a lock on/u);
+    // And others do not even wait for it.
+    const waiting = backend.acquire([ask("stuck")]);
+    const beforeMs = performance.now();
+    await backend.renew([asks[0], asks[2]].flatMap((one) => (one ? [one] : [])));
+    await take(backend, "free 4");
+    expect(performance.now() - beforeMs).toBeLessThan(500);
+    await expect(waiting).rejects.toMatchObject({ kind: "unavailable" });
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+
+    await other.query("ROLLBACK");
+    expect((await backend.acquire([ask("stuck")]))[0]?.kind).toBe("granted");
+  });
+
+  it("a locked table fails the call within its limit, and is used again afterwards", async () => {
+    const lease = await take(backend, "table");
+    await using other = await stage.server.connect();
+    await other.query("BEGIN");
+    await other.query("LOCK TABLE stormlock_leases");
+    const startedMs = performance.now();
+    await expect(backend.renew([{ ...lease, ttlMs: undefined }])).rejects.toMatchObject({
+      kind: "unavailable",
+    });
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+    await other.query("ROLLBACK");
+    const [answer] = await backend.renew([{ ...lease, ttlMs: undefined }]);
+    expect(answer?.kind === "renewed" && answer.lease.token).toBe(lease.token);
+  });
+
+  it("what is held by another is seen without a lock, and nothing is written", async () => {
+    const lease = await take(backend, "busy");
+    const row = (): Promise<unknown> =>
+      stage.server.run(
+        `SELECT ctid::text, xmin::text, xmax::text FROM stormlock_leases WHERE resource = ${keySql("busy")}`,
+      );
+    const before = await row();
+    // Not even another's lock on the row matters.
+    await whileLocked("busy", async () => {
+      const startedMs = performance.now();
+      for (let n = 0; n < 20; n++) {
+        const [answer] = await backend.acquire([ask("busy")]);
+        expect(answer?.kind === "held" && answer.holder.leaseId).toBe(lease.leaseId);
+      }
+      expect(performance.now() - startedMs).toBeLessThan(PAUSE_MS);
+    });
+    const after = (await row()) as { xmax: string }[];
+    expect(after).toEqual([{ ...(before as object[])[0], xmax: after[0]?.xmax }]);
+  });
+
+  it("a release leaves the row, with its token and its id", async () => {
+    const lease = await take(backend, "tombstone");
+    await backend.release([lease]);
+    const rows = await stage.server.run(
+      `SELECT lease_id, token, expires_us FROM stormlock_leases WHERE resource = ${keySql("tombstone")}`,
+    );
+    expect(rows).toEqual([
+      { lease_id: lease.leaseId, token: String(lease.token), expires_us: "0" },
+    ]);
+  });
+
+  it("clients that hammer the same rows in any order never deadlock", async () => {
+    const clients = await Promise.all([1, 2, 3].map(() => stage.open()));
+    const shuffled = (): string[] =>
+      Array.from({ length: 40 }, (_, n) => ({ name: `hammer/${String(n)}`, by: Math.random() }))
+        .sort((a, b) => a.by - b.by)
+        .map(({ name }) => name);
+    const holders = new Map<string, string>();
+    let grants = 0;
+    const hammer = async (client: Backend): Promise<void> => {
+      for (let round = 0; round < 60; round++) {
+        const asks = shuffled().map((name) => ask(name));
+        const answers = await client.acquire(asks);
+        const mine = asks.filter((_, index) => answers[index]?.kind === "granted");
+        expect(answers.filter(({ kind }) => kind === "failed")).toEqual([]);
+        for (const { resource, leaseId } of mine) {
+          expect(holders.get(resource)).toBeUndefined();
+          holders.set(resource, leaseId);
+          grants += 1;
+        }
+        const renewals = await client.renew([...mine].reverse());
+        expect(renewals.map(({ kind }) => kind)).toEqual(mine.map(() => "renewed"));
+        for (const { resource } of mine) holders.delete(resource);
+        const releases = await client.release(mine);
+        expect(releases.map(({ kind }) => kind)).toEqual(mine.map(() => "released"));
+      }
+    };
+    await Promise.all(clients.map(hammer));
+    for (const client of clients) await client[Symbol.asyncDispose]();
+    expect(grants).toBeGreaterThan(60);
+    await stage.server.run("SELECT pg_stat_force_next_flush()").catch(() => undefined);
+    const [row] = await stage.server.run(
+      "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
+    );
+    expect(row).toEqual({ deadlocks: "0" });
+  });
+
+  it("tokens of one resource grow however many take it by turns", async () => {
+    const clients = await Promise.all([1, 2].map(() => stage.open()));
+    const granted: bigint[] = [];
+    const play = async (client: Backend): Promise<void> => {
+      for (let round = 0; round < 100; round++) {
+        const one = ask("turns", { leaseId: newLeaseId() });
+        const [answer] = await client.acquire([one]);
+        if (answer?.kind !== "granted") continue;
+        granted.push(answer.lease.token);
+        await client.release([one]);
+      }
+    };
+    await Promise.all(clients.map(play));
+    for (const client of clients) await client[Symbol.asyncDispose]();
+    expect(granted.length).toBeGreaterThan(20);
+    expect(granted).toEqual([...granted].sort((a, b) => (a < b ? -1 : 1)));
+    expect(new Set(granted).size).toBe(granted.length);
+  });
+});
