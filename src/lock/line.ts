@@ -73,14 +73,10 @@ export class ResourceLine {
 
   /** Queues a caller. A second one with the same lease id takes over the first one's place. */
   join(waiter: Waiter, isImpatient: boolean): void {
-    let place = this.#queue.find(waiter.ask.leaseId);
-    if (place === undefined) {
-      place = this.#queue.join(waiter, isImpatient);
-    } else {
-      this.#queue.takeOver(place, waiter, isImpatient);
-    }
+    const place = this.#queue.find(waiter.ask.leaseId);
+    if (place === undefined) this.#queue.join(waiter, isImpatient);
+    else this.#queue.takeOver(place, waiter, isImpatient);
     const isHolder = this.#holder?.leaseId === waiter.ask.leaseId;
-    if (isHolder) this.#ahead = place;
     if (isImpatient || isHolder) this.#wake();
     if (this.#stopSleeping !== undefined) this.#announceSoon();
     this.#pump();
@@ -121,9 +117,6 @@ export class ResourceLine {
   release(ask: ReleaseAsk): Promise<ReleaseAnswer> {
     return this.#run(async () => {
       const answer = await this.#owner.batcher.release(ask);
-      if (answer.kind === "released" && this.#holder?.leaseId === ask.leaseId) {
-        this.#holder = undefined;
-      }
       if (answer.kind !== "not-held") this.#wake();
       return answer;
     });

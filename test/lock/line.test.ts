@@ -135,14 +135,16 @@ describe("a caller that asks again with the same lease id", () => {
   });
 
   it("finds the lease that a daemon before granted it, though others of this one queue for it", async () => {
-    const daemon = startDaemon();
-    const { locks, clock } = startDaemon({ store: daemon.store, clock: daemon.clock });
-    ask(daemon.locks, "mine");
-    await clock.settle();
-    const other = ask(locks, "other", { waitMs: Infinity });
-    const again = ask(locks, "mine", { waitMs: Infinity });
-    await clock.settle();
-    expect([other.kind, again.kind]).toEqual(["open", "granted"]);
+    for (const waitMs of [0, Infinity]) {
+      const daemon = startDaemon();
+      const { locks, clock } = startDaemon({ store: daemon.store, clock: daemon.clock });
+      ask(daemon.locks, "mine");
+      await clock.settle();
+      const other = ask(locks, "other", { waitMs: Infinity });
+      const again = ask(locks, "mine", { waitMs });
+      await clock.settle();
+      expect([other.kind, again.kind]).toEqual(["open", "granted"]);
+    }
   });
 
   it("does not pass the queue with the id of a lease that has been released", async () => {
@@ -229,6 +231,21 @@ describe("a caller that goes while the store is being asked for it", () => {
     expect(again.kind).toBe("granted");
     expect(asked(daemon.backend)).toContain(`release ${RESOURCE}`);
     expect(store.current(RESOURCE)).toMatchObject({ leaseId: "a" });
+    await expectIdle(daemon);
+  });
+
+  it("is told nothing any more, and is sent away once", async () => {
+    const daemon = startDaemon({ faults: () => ({ afterMs: 3000 }) });
+    const { locks, clock } = daemon;
+    const [gone, second, third] = ["a", "b", "c"].map((id) => ask(locks, id, { waitMs: Infinity }));
+    await clock.advance(100);
+    gone?.leave();
+    third?.leave();
+    await clock.advance(100);
+    expect([gone?.told, second?.told]).toEqual([[], [{ position: 2, holder: undefined }]]);
+    locks.drain();
+    expect(locks.waiters).toBe(0);
+    await clock.advance(10_000);
     await expectIdle(daemon);
   });
 
@@ -366,7 +383,42 @@ describe("what other daemons do", () => {
     expect(waiter.kind).toBe("granted");
   });
 
-  it("is found out by a hint that comes while the store is being asked", async () => {
+  it("is found out by a hint that comes while the store is being asked once more", async () => {
+    let slow = false;
+    const { there, here, waiter } = await startTwo({
+      faults: () => (slow ? { afterMs: 50 } : undefined),
+    });
+    const { clock } = here;
+    slow = true;
+    const passer = ask(here.locks, "passer");
+    await clock.advance(10);
+    slow = false;
+    await there.locks.release(name("owner"));
+    await clock.advance(100);
+    expect([passer.kind, waiter.kind]).toEqual(["held", "granted"]);
+    await expectIdle(here);
+  });
+
+  it("is told to those who wait when it is another holder, though their places are the same", async () => {
+    const { there, here, waiter } = await startTwo();
+    const { clock } = here;
+    await clock.advance(1);
+    const next = ask(there.locks, "next", { waitMs: Infinity });
+    // Nobody here hears of it before the lock is taken again.
+    const hint = here.backend.hint.bind(here.backend);
+    here.backend.hint = () => undefined;
+    await there.locks.release(name("owner"));
+    await clock.settle();
+    expect(next.kind).toBe("granted");
+    hint(RESOURCE);
+    await clock.advance(1000);
+    expect(waiter.told.map(({ position, holder }) => [position, holder?.leaseId])).toEqual([
+      [1, "owner"],
+      [1, "next"],
+    ]);
+  });
+
+  it("is found out by the look that follows when the watch begins", async () => {
     const there = startDaemon();
     const here = startDaemon({
       ...{ store: there.store, clock: there.clock },

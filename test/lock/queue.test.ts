@@ -96,6 +96,8 @@ describe("those who wait for one resource", () => {
     expect(waiter?.kind).toBe("open");
     await daemon.clock.advance(21);
     expect(waiter?.kind).toBe("granted");
+    // By the owner, by the waiter, and when the time had come: nobody turned in circles.
+    expect(asked(daemon.backend).filter((call) => call.startsWith("acquire"))).toHaveLength(3);
     await expectIdle(daemon);
   });
 
