@@ -13,7 +13,7 @@ const program = defineConfig({
   },
   platform: "node",
   // These read files that lie beside themselves, so they stay where npm puts them.
-  external: [/^node:/, "@grpc/reflection", "grpc-health-check", "@photostructure/sqlite"],
+  external: [/^node:/, /^etcd3/, "@grpc/reflection", "grpc-health-check", "@photostructure/sqlite"],
   transform: { target: "node20.19" },
   output: {
     dir: "dist",

@@ -5,6 +5,7 @@ import type { ZodObject } from "zod";
 import type { Backend } from "../lock/backend.js";
 import type { Clock } from "../lock/clock.js";
 import { LockError } from "../lock/errors.js";
+import type { EtcdSettings } from "./etcd/settings.js";
 import type { PostgresqlSettings } from "./postgresql/settings.js";
 import type { RedisSettings } from "./redis/settings.js";
 import type { SqliteSettings } from "./sqlite/backend.js";
@@ -25,6 +26,11 @@ export interface BackendType {
 
 /** The known kinds, by the name that a configuration gives as `type`. */
 export const backendTypes: Readonly<Record<string, BackendType>> = {
+  etcd: {
+    settings: async () => (await import("./etcd/settings.js")).etcdSettings(),
+    open: async (_name, settings, deps) =>
+      (await import("./etcd/backend.js")).openEtcd(settings as EtcdSettings, deps),
+  },
   postgresql: {
     settings: async () => (await import("./postgresql/settings.js")).postgresqlSettings(),
     open: async (_name, settings, deps) =>

@@ -1,0 +1,318 @@
+// The questions, each about one resource.
+//
+//   E1. A resource is held while its key is there: etcd deletes it, in its own history, when the
+//       etcd lease that it is attached to has ended. Nobody judges by a clock of his own.
+//   E2. Every write compares what it rests on: to take, that there is no key (create revision 0)
+//       and that what is remembered is what was read; later, the key's create revision *and* its
+//       etcd lease. What has changed meanwhile is read from the answer and looked at again.
+//   E3. Renewing keeps the etcd lease alive *first*, then proves by such a write that the lock
+//       was still there: then its whole ttl was before it.
+//   E4. A ttl cannot be changed. A longer one means another etcd lease, put in place by the same
+//       write; a shorter one too, once less than it is left. Until then the old one stays, and is
+//       not kept alive: so an end never moves to an earlier time.
+//   E5. The token is the key's create revision: etcd's history only ever grows.
+//   E6. The last lease id stands in a key of its own, without an etcd lease, written together
+//       with the lock: it is there when the lock has ended, however it ended.
+
+import type {
+  AcquireAnswer,
+  AcquireAsk,
+  ReleaseAnswer,
+  ReleaseAsk,
+  RenewAnswer,
+  RenewAsk,
+} from "../../lock/backend.js";
+import type { Clock } from "../../lock/clock.js";
+import type { Lease } from "../../lock/lease.js";
+import type { Compare, KeyValue, Operation } from "./calls.js";
+import { EtcdFault } from "./faults.js";
+import type { Keys } from "./keys.js";
+import type { EtcdLease, LeasePool } from "./lease-pool.js";
+import type { Limit } from "./limit.js";
+import {
+  heldRow,
+  heldText,
+  lastRow,
+  lastText,
+  toLease,
+  type HeldRow,
+  type HeldValue,
+  type Row,
+} from "./rows.js";
+import { foundIn, rangeOf, type Transactions, type WriteResult } from "./transactions.js";
+
+// Somebody else was faster every time: more would be no accident.
+const MOST_ROUNDS = 8;
+
+/** How long a lease id is remembered after its lease has ended, at the least. */
+const KEEP_LAST_MS = 24 * 60 * 60 * 1000;
+// So that not every renewal of a lock writes it anew.
+const KEEP_SPARE_MS = 6 * 60 * 60 * 1000;
+
+// etcd counts whole seconds and deletes twice a second: who waits would ask all the time.
+const LEAST_SEEN_MS = 250;
+
+export class Locks {
+  readonly #keys: Keys;
+  readonly #transactions: Transactions;
+  readonly #leases: LeasePool;
+  readonly #clock: Clock;
+
+  constructor(keys: Keys, transactions: Transactions, leases: LeasePool, clock: Clock) {
+    this.#keys = keys;
+    this.#transactions = transactions;
+    this.#leases = leases;
+    this.#clock = clock;
+  }
+
+  /** @throws EtcdFault, as all here */
+  async acquire(ask: AcquireAsk, limit: Limit): Promise<AcquireAnswer> {
+    let row = await this.#read(ask.resource, limit);
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const { held, last } = row;
+      if (held !== undefined && held.value.leaseId !== ask.leaseId) {
+        return { kind: "held", holder: await this.#seen(held, limit) };
+      }
+      if (held !== undefined) {
+        const ttlS = this.#leases.secondsOf(ask.ttlMs);
+        const outcome = await this.#extend(held, ttlS, limit);
+        if ("lease" in outcome) return { kind: "granted", lease: outcome.lease, created: false };
+        row = outcome.row;
+      } else if (last?.leaseId === ask.leaseId) {
+        return { kind: "spent" };
+      } else {
+        const outcome = await this.#take(ask, row, limit);
+        if ("lease" in outcome) return { kind: "granted", lease: outcome.lease, created: true };
+        row = outcome.row;
+      }
+    }
+    throw tooBusy(ask.resource);
+  }
+
+  async renew({ resource, leaseId, ttlMs }: RenewAsk, limit: Limit): Promise<RenewAnswer> {
+    let row = await this.#read(resource, limit);
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const { held } = row;
+      if (held?.value.leaseId !== leaseId) return { kind: "lost" };
+      const ttlS = ttlMs === undefined ? held.value.ttlS : this.#leases.secondsOf(ttlMs);
+      const outcome = await this.#extend(held, ttlS, limit);
+      if ("lease" in outcome) return { kind: "renewed", lease: outcome.lease };
+      row = outcome.row;
+    }
+    throw tooBusy(resource);
+  }
+
+  async release(ask: ReleaseAsk, limit: Limit): Promise<ReleaseAnswer> {
+    const { resource, leaseId, ifRevision } = ask;
+    const key = this.#keys.held(resource);
+    let row = await this.#read(resource, limit);
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const { held } = row;
+      if (held?.value.leaseId !== leaseId) return { kind: "not-held" };
+      if (ifRevision !== undefined && held.revision !== ifRevision) return { kind: "not-held" };
+      const result = await this.#transactions.write(
+        {
+          compare: [
+            ...this.#unchanged(held),
+            ...(ifRevision === undefined ? [] : [modifiedAt(key, ifRevision)]),
+          ],
+          success: [{ request_delete_range: { key } }],
+          failure: this.#look(resource),
+        },
+        limit,
+      );
+      if (result.isDone) {
+        this.#leases.giveBack({ id: held.etcdLease, ttlS: held.value.grantedS });
+        return { kind: "released" };
+      }
+      row = this.#rowIn(result, resource);
+    }
+    throw tooBusy(resource);
+  }
+
+  async current(resource: string, limit: Limit): Promise<Lease | undefined> {
+    const [found] = await this.#transactions.read([this.#keys.held(resource)], limit);
+    const held = heldRow(found, resource);
+    return held && this.#seen(held, limit);
+  }
+
+  /** The lease of a key that a range had. */
+  listed(found: KeyValue, limit: Limit): Promise<Lease> {
+    return this.#seen(heldRow(found, this.#keys.heldResource(found.key)), limit);
+  }
+
+  // A lock that is free, as far as is known.
+  async #take(
+    { resource, leaseId, principal, reason, labels, ttlMs }: AcquireAsk,
+    row: Row,
+    limit: Limit,
+  ): Promise<Outcome> {
+    const lease = await this.#leases.take(this.#leases.secondsOf(ttlMs), limit);
+    const keptUntilMs = this.#keepUntil(lease.ttlS);
+    const value: HeldValue = {
+      ...{ resource, leaseId, principal, reason, labels, keptUntilMs },
+      ...{ ttlS: lease.ttlS, grantedS: lease.ttlS },
+      createdAtUs: BigInt(Math.floor(this.#clock.wallMs() * 1000)),
+    };
+    const compare = [
+      createdAt(this.#keys.held(resource), 0n),
+      modifiedAt(this.#keys.last(resource), row.last?.revision ?? 0n),
+    ];
+    const success = [this.#putHeld(value, lease), this.#putLast(value)];
+    const result = await this.#attach(lease, { resource, compare, success }, limit);
+    if (result === undefined) return { row: await this.#read(resource, limit) };
+    if (!result.isDone) return { row: this.#rowIn(result, resource) };
+    const { revision } = result;
+    return {
+      lease: this.#granted({ value, etcdLease: lease.id, token: revision, revision }, lease),
+    };
+  }
+
+  // E3, E4
+  async #extend(held: HeldRow, ttlS: number, limit: Limit): Promise<Outcome> {
+    if (ttlS === held.value.grantedS) {
+      const kept = await this.#leases.keepAlive(held.etcdLease, limit);
+      return kept === undefined ? this.#ended(held, limit) : this.#write(held, ttlS, kept, limit);
+    }
+    if (ttlS < held.value.grantedS) {
+      const sinceMs = this.#clock.monotonicMs();
+      const remainingMs = await this.#leases.remainingMs(held.etcdLease, limit);
+      if (remainingMs >= ttlS * 1000) {
+        // Seen from here, it lives as if it had been kept alive by so much earlier.
+        const ttlMs = held.value.grantedS * 1000;
+        const lease = { id: held.etcdLease, ttlS: held.value.grantedS };
+        return this.#write(
+          ...([held, ttlS, { ...lease, sinceMs: sinceMs + remainingMs - ttlMs }, limit] as const),
+        );
+      }
+    }
+    return this.#write(held, ttlS, await this.#leases.take(ttlS, limit), limit);
+  }
+
+  // Proves that the lock is there, and puts it on the lease: its own, or another.
+  async #write(held: HeldRow, ttlS: number, lease: EtcdLease, limit: Limit): Promise<Outcome> {
+    const { resource, keptUntilMs: keptMs } = held.value;
+    const isMoving = lease.id !== held.etcdLease;
+    const isKeptLong = keptMs >= this.#keepUntil(lease.ttlS) - KEEP_SPARE_MS;
+    const value = {
+      ...held.value,
+      ttlS: isMoving ? lease.ttlS : ttlS,
+      grantedS: lease.ttlS,
+      keptUntilMs: isKeptLong ? keptMs : this.#keepUntil(lease.ttlS),
+    };
+    const write = {
+      resource,
+      compare: this.#unchanged(held),
+      success: [this.#putHeld(value, lease), ...(isKeptLong ? [] : [this.#putLast(value)])],
+    };
+    const result = isMoving
+      ? await this.#attach(lease, write, limit)
+      : await this.#attempt(write, limit);
+    if (result === undefined) return { row: await this.#read(resource, limit) };
+    if (!result.isDone) return { row: this.#rowIn(result, resource) };
+    if (isMoving) this.#leases.giveBack({ id: held.etcdLease, ttlS: held.value.grantedS });
+    const row = { ...held, value, etcdLease: lease.id, revision: result.revision };
+    return { lease: this.#granted(row, lease) };
+  }
+
+  // etcd says that the lease has ended: then its key has gone with it, or has been moved.
+  async #ended(held: HeldRow, limit: Limit): Promise<Outcome> {
+    const row = await this.#read(held.value.resource, limit);
+    if (row.held?.etcdLease !== held.etcdLease) return { row };
+    // Neither true nor false: to be asked again.
+    throw new EtcdFault("unready", "a lease has ended and its key is still there");
+  }
+
+  // Writes what attaches a lock to a lease that carried nothing. Without an answer nobody knows
+  // what it carries now.
+  async #attach(lease: EtcdLease, write: Write, limit: Limit): Promise<WriteResult | undefined> {
+    try {
+      const result = await this.#attempt(write, limit);
+      if (result?.isDone === false) this.#leases.giveBack(lease);
+      return result;
+    } catch (fault) {
+      if (fault instanceof EtcdFault && fault.kind === "refused") this.#leases.giveBack(lease);
+      throw fault;
+    }
+  }
+
+  /** @returns undefined when the etcd lease is gone, and nothing was done */
+  async #attempt(write: Write, limit: Limit): Promise<WriteResult | undefined> {
+    const { resource, compare, success } = write;
+    try {
+      const txn = { compare, success, failure: this.#look(resource) };
+      return await this.#transactions.write(txn, limit);
+    } catch (fault) {
+      if (fault instanceof EtcdFault && fault.isLeaseGone) return undefined;
+      throw fault;
+    }
+  }
+
+  async #read(resource: string, limit: Limit): Promise<Row> {
+    const keys = [this.#keys.held(resource), this.#keys.last(resource)];
+    const [held, last] = await this.#transactions.read(keys, limit);
+    return { held: heldRow(held, resource), last: lastRow(last) };
+  }
+
+  #look(resource: string): Operation[] {
+    return [rangeOf(this.#keys.held(resource)), rangeOf(this.#keys.last(resource))];
+  }
+
+  #rowIn({ results }: WriteResult, resource: string): Row {
+    const [held, last] = results.map(foundIn);
+    return { held: heldRow(held, resource), last: lastRow(last) };
+  }
+
+  // E2
+  #unchanged({ value, token, etcdLease }: HeldRow): Compare[] {
+    const key = this.#keys.held(value.resource);
+    return [createdAt(key, token), { key, target: "Lease", result: "Equal", lease: etcdLease }];
+  }
+
+  #putHeld(value: HeldValue, lease: EtcdLease): Operation {
+    const key = this.#keys.held(value.resource);
+    return { request_put: { key, value: heldText(value), lease: lease.id } };
+  }
+
+  // E6
+  #putLast({ resource, leaseId, keptUntilMs }: HeldValue): Operation {
+    const key = this.#keys.last(resource);
+    return { request_put: { key, value: lastText(leaseId, keptUntilMs) } };
+  }
+
+  #keepUntil(ttlS: number): number {
+    return Math.ceil(this.#clock.wallMs() + ttlS * 1000 + KEEP_LAST_MS + KEEP_SPARE_MS);
+  }
+
+  #granted(row: HeldRow, { ttlS, sinceMs }: EtcdLease): Lease {
+    const agoMs = this.#clock.monotonicMs() - sinceMs;
+    return toLease(row, Math.max(0, Math.floor(ttlS * 1000 - agoMs)), this.#clock.wallMs());
+  }
+
+  async #seen(held: HeldRow, limit: Limit): Promise<Lease> {
+    const remainingMs = await this.#leases.remainingMs(held.etcdLease, limit);
+    const seenMs = Math.max(LEAST_SEEN_MS, Math.floor(remainingMs));
+    return toLease(held, seenMs, this.#clock.wallMs());
+  }
+}
+
+/** Done, or what is there instead. */
+type Outcome = { readonly lease: Lease } | { readonly row: Row };
+
+interface Write {
+  readonly resource: string;
+  readonly compare: Compare[];
+  readonly success: Operation[];
+}
+
+function createdAt(key: Buffer, revision: bigint): Compare {
+  return { key, target: "Create", result: "Equal", create_revision: String(revision) };
+}
+
+function modifiedAt(key: Buffer, revision: bigint): Compare {
+  return { key, target: "Mod", result: "Equal", mod_revision: String(revision) };
+}
+
+function tooBusy(resource: string): EtcdFault {
+  return new EtcdFault("unready", `${resource} is changing hands all the time`);
+}
