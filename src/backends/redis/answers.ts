@@ -1,4 +1,4 @@
-// What scripts answer, as the port has it. Numbers come as texts: all digits of them matter.
+// What scripts answer, as the port has it. Numbers have 16 digits at the most: none is rounded.
 
 import type {
   AcquireAnswer,
@@ -9,74 +9,107 @@ import type {
 } from "../../lock/backend.js";
 import { LockError } from "../../lock/errors.js";
 import type { Lease } from "../../lock/lease.js";
+import { VALUES_PER_ANSWER } from "./scripts.js";
 
-type Values = readonly string[];
+type Value = string | number;
 
-/** An answer of a script: the server's time in µs, an answer for each question, and more. */
-export type Reply = readonly [now: string, answers: readonly Values[], more?: Values];
+/** What a script has answered to one question, and the server's time in µs. */
+export interface Answer {
+  readonly now: number;
+  readonly values: readonly Value[];
+  /** Where the values of this answer begin. */
+  readonly at: number;
+}
+
+/** A script's reply, cut into its answers. The rest is what follows them. */
+export class Reply {
+  readonly #values: readonly Value[];
+
+  constructor(values: unknown) {
+    this.#values = values as readonly Value[];
+  }
+
+  answers<T>(resources: readonly string[], read: (resource: string, answer: Answer) => T): T[] {
+    const now = Number(this.#values[0]);
+    return resources.map((resource, index) =>
+      read(resource, { now, values: this.#values, at: 1 + index * VALUES_PER_ANSWER }),
+    );
+  }
+
+  rest(questions: number): string[] {
+    return this.#values.slice(1 + questions * VALUES_PER_ANSWER).map(String);
+  }
+}
 
 /** What a holder has said of a lease, as one text in its row. */
 export function saidOf({ principal, reason, labels }: AcquireAsk): string {
   return JSON.stringify({ principal, reason, labels });
 }
 
-export function acquireAnswer(resource: string, values: Values, now: string): AcquireAnswer {
-  const [kind = "fault"] = values;
-  switch (kind) {
+export function acquireAnswer(resource: string, answer: Answer): AcquireAnswer {
+  switch (kindOf(answer)) {
     case "granted":
+      return { kind: "granted", lease: toLease(resource, answer), created: true };
     case "extended":
-      return {
-        ...{ kind: "granted", lease: toLease(resource, values, now) },
-        created: kind === "granted",
-      };
+      return { kind: "granted", lease: toLease(resource, answer), created: false };
     case "held":
-      return { kind: "held", holder: toLease(resource, values, now) };
+      return { kind: "held", holder: toLease(resource, answer) };
     case "spent":
       return { kind: "spent" };
     default:
-      return failed(resource, values);
+      return failed(resource, answer);
   }
 }
 
-export function renewAnswer(resource: string, values: Values, now: string): RenewAnswer {
-  if (values[0] === "renewed") return { kind: "renewed", lease: toLease(resource, values, now) };
-  return values[0] === "lost" ? { kind: "lost" } : failed(resource, values);
+export function renewAnswer(resource: string, answer: Answer): RenewAnswer {
+  const kind = kindOf(answer);
+  if (kind === "renewed") return { kind, lease: toLease(resource, answer) };
+  return kind === "lost" ? { kind } : failed(resource, answer);
 }
 
-export function releaseAnswer(resource: string, [kind, ...rest]: Values): ReleaseAnswer {
-  return kind === "released" || kind === "not-held"
-    ? { kind }
-    : failed(resource, [kind ?? "", ...rest]);
+export function releaseAnswer(resource: string, answer: Answer): ReleaseAnswer {
+  const kind = kindOf(answer);
+  return kind === "released" || kind === "not-held" ? { kind } : failed(resource, answer);
 }
 
 /** @throws LockError "unavailable" */
-export function currentAnswer(resource: string, values: Values, now: string): Lease | undefined {
-  if (values[0] === "held") return toLease(resource, values, now);
-  if (values[0] === "free") return undefined;
-  throw failed(resource, values).error;
+export function currentAnswer(resource: string, answer: Answer): Lease | undefined {
+  const kind = kindOf(answer);
+  if (kind === "held") return toLease(resource, answer);
+  if (kind === "free") return undefined;
+  throw failed(resource, answer).error;
 }
 
-function toLease(resource: string, values: Values, now: string): Lease {
-  const [, leaseId = "", token = "", revision = "", created = "", end = "", ttl, said = ""] =
-    values;
-  const { principal, reason, labels } = JSON.parse(said) as Pick<
+function kindOf({ values, at }: Answer): string {
+  return String(values[at]);
+}
+
+function toLease(resource: string, { now, values, at }: Answer): Lease {
+  const [made, end] = [String(values[at + 2]), Number(values[at + 4])];
+  const afterToken = made.indexOf(" ");
+  const afterCreated = made.indexOf(" ", afterToken + 1);
+  const { principal, reason, labels } = JSON.parse(made.slice(afterCreated + 1)) as Pick<
     Lease,
     "principal" | "reason" | "labels"
   >;
   return {
-    ...{ resource, leaseId, principal, reason, labels },
-    token: BigInt(token),
-    ttlMs: Number(ttl),
-    remainingMs: Number((BigInt(end) - BigInt(now)) / 1000n),
-    createdAtUs: BigInt(created),
+    ...{ resource, leaseId: String(values[at + 1]), principal, reason, labels },
+    token: BigInt(made.slice(0, afterToken)),
+    ttlMs: Number(values[at + 5]),
+    remainingMs: Math.floor((end - now) / 1000),
+    createdAtUs: BigInt(made.slice(afterToken + 1, afterCreated)),
     expiresAtUs: BigInt(end),
-    revision: BigInt(revision),
+    revision: BigInt(values[at + 3] ?? 0),
   };
 }
 
-// The one thing that fails a question and not its batch: a key that is not ours where the row
-// should be.
-function failed(resource: string, [, complaint = "no answer"]: Values): Failed {
-  const message = `the row of ${JSON.stringify(resource)} in redis cannot be read (${complaint}): another program writes keys under this prefix; delete that key, or use another prefix`;
+// What fails a question and not its batch: no room for something new, or a key that is not ours
+// where the row should be.
+function failed(resource: string, { values, at }: Answer): Failed {
+  const complaint = String(values[at + 1] ?? "no answer");
+  const name = JSON.stringify(resource);
+  const message = complaint.includes("OOM")
+    ? `redis has no memory left to grant ${name}: raise its maxmemory or make room; what is held is kept`
+    : `the row of ${name} in redis cannot be read (${complaint}): another program writes keys under this prefix; delete that key, or use another prefix`;
   return { kind: "failed", error: new LockError("unavailable", message) };
 }

@@ -21,8 +21,8 @@ import {
   currentAnswer,
   releaseAnswer,
   renewAnswer,
+  Reply,
   saidOf,
-  type Reply,
 } from "./answers.js";
 import { run, type Access } from "./driver.js";
 import { StoreFault } from "./faults.js";
@@ -110,13 +110,12 @@ class RedisBackend implements Backend {
       const { resource, leaseId, ttlMs } = ask;
       return [resource, leaseId, Math.ceil(ttlMs), saidOf(ask)];
     });
-    const [now, answers, due = []] = await this.#reply(
-      ACQUIRE,
-      [state, names, ends, ...this.#rows(asks)],
-      [this.#options.keepRowsMs, ...args],
-    );
+    const resources = resourcesOf(asks);
+    const keys = [state, names, ends, ...this.#rows(resources)];
+    const reply = await this.#ask(ACQUIRE, keys, [this.#options.keepRowsMs, ...args]);
+    const due = reply.rest(asks.length);
     if (due.length > 0) this.#inBackground(this.#prune(due));
-    return answers.map((values, index) => acquireAnswer(asks[index]?.resource ?? "", values, now));
+    return reply.answers(resources, acquireAnswer);
   }
 
   async renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
@@ -124,8 +123,9 @@ class RedisBackend implements Backend {
     const args = asks.flatMap(({ leaseId, ttlMs, ageMs = 0 }) => [
       ...[leaseId, ttlMs === undefined ? "" : Math.ceil(ttlMs), Math.ceil(ageMs)],
     ]);
-    const [now, answers] = await this.#reply(RENEW, [this.#keys.state, ...this.#rows(asks)], args);
-    return answers.map((values, index) => renewAnswer(asks[index]?.resource ?? "", values, now));
+    const resources = resourcesOf(asks);
+    const reply = await this.#ask(RENEW, [this.#keys.state, ...this.#rows(resources)], args);
+    return reply.answers(resources, renewAnswer);
   }
 
   async release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
@@ -134,19 +134,16 @@ class RedisBackend implements Backend {
     const args = asks.flatMap(({ resource, leaseId, ifRevision }) => [
       ...[resource, leaseId, ifRevision === undefined ? "" : String(ifRevision)],
     ]);
-    const [, answers] = await this.#reply(
-      RELEASE,
-      [state, names, ...this.#rows(asks)],
-      [freed, ...args],
-    );
-    return answers.map((values, index) => releaseAnswer(asks[index]?.resource ?? "", values));
+    const resources = resourcesOf(asks);
+    const keys = [state, names, ...this.#rows(resources)];
+    const reply = await this.#ask(RELEASE, keys, [freed, ...args]);
+    return reply.answers(resources, releaseAnswer);
   }
 
   async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
     if (resources.length === 0) return [];
-    const rows = resources.map((resource) => this.#keys.row(resource));
-    const [now, answers] = await this.#reply(CURRENT, [this.#keys.state, ...rows], []);
-    return answers.map((values, index) => currentAnswer(resources[index] ?? "", values, now));
+    const reply = await this.#ask(CURRENT, [this.#keys.state, ...this.#rows(resources)], []);
+    return reply.answers(resources, currentAnswer);
   }
 
   // Names first, then their rows: what was held all the while is among the names all the while.
@@ -160,12 +157,9 @@ class RedisBackend implements Backend {
         const range = rangeOf(prefix, last);
         const found = (await run(client, NAMES, [state, names], [...range, count])) as string[];
         if (found.length > 0) {
-          const rows = found.map((name) => this.#keys.row(name));
-          const [now, answers] = (await run(client, CURRENT, [state, ...rows], [])) as Reply;
-          for (const [index, values] of answers.entries()) {
-            const lease = currentAnswer(found[index] ?? "", values, now);
-            if (lease !== undefined) page.push(lease);
-          }
+          const reply = new Reply(await run(client, CURRENT, [state, ...this.#rows(found)], []));
+          const leases = reply.answers(found, currentAnswer);
+          page.push(...leases.filter((lease) => lease !== undefined));
         }
         if (found.length < count || page.length === limit) return page;
         last = found.at(-1);
@@ -214,9 +208,9 @@ class RedisBackend implements Backend {
 
   async #prune(due: readonly string[]): Promise<void> {
     const { state, names, ends } = this.#keys;
-    const rows = due.map((name) => this.#keys.row(name));
+    const keys = [state, names, ends, ...this.#rows(due)];
     const args = [this.#options.keepRowsMs, ...due];
-    await this.#link.ask((client) => run(client, PRUNE, [state, names, ends, ...rows], args));
+    await this.#link.ask((client) => run(client, PRUNE, keys, args));
   }
 
   // What may fail without harm.
@@ -229,15 +223,19 @@ class RedisBackend implements Backend {
     void settled.then(() => this.#background.delete(settled));
   }
 
-  #rows(asks: readonly { readonly resource: string }[]): string[] {
-    return asks.map(({ resource }) => this.#keys.row(resource));
+  #rows(resources: readonly string[]): string[] {
+    return resources.map((resource) => this.#keys.row(resource));
   }
 
-  #reply(
+  #ask(
     script: Script,
     keys: readonly string[],
     args: readonly (string | number)[],
   ): Promise<Reply> {
-    return this.#link.ask(async (client) => (await run(client, script, keys, args)) as Reply);
+    return this.#link.ask(async (client) => new Reply(await run(client, script, keys, args)));
   }
+}
+
+function resourcesOf(asks: readonly { readonly resource: string }[]): string[] {
+  return asks.map(({ resource }) => resource);
 }

@@ -59,7 +59,7 @@ const WORDS: readonly Words[] = [
   [
     /OOM command not allowed/u,
     (place) =>
-      `redis ${place} has no memory left: raise its maxmemory or make room; nothing that was granted is lost before it ends, but nothing can be renewed`,
+      `redis ${place} has no memory left: raise its maxmemory or make room; what is held is kept, but nothing new is granted`,
   ],
   [
     /MISCONF/u,

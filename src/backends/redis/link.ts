@@ -103,7 +103,7 @@ export class Link implements AsyncDisposable {
 
   // L3
   #connected(): Promise<Client> {
-    if (this.#client !== undefined) return Promise.resolve(this.#client);
+    if (this.#client?.status === "ready") return Promise.resolve(this.#client);
     this.#connecting ??= this.#connect().finally(() => (this.#connecting = undefined));
     return this.#connecting;
   }
@@ -111,10 +111,6 @@ export class Link implements AsyncDisposable {
   async #connect(): Promise<Client> {
     const client = await this.#search();
     this.#client = client;
-    client.once("close", () => {
-      this.#drop(client);
-    });
-    if (client.status !== "ready") this.#drop(client);
     return client;
   }
 

@@ -1,16 +1,20 @@
 // What happens inside Redis. Each script is one step that nobody else's can come between, takes
 // a whole batch, and reads the server's clock itself.
 //
-//   R1. A row is a hash: `id token rev created end ttl said`, and `held` while it has not been
-//       released. A lease is held while `held` is there and `end` is after now (µs).
+//   R1. A row is a hash: `id`, `made` (token, when, and what was said, which never change for a
+//       lease), `rev`, `end` (µs) and `ttl` (ms), which goes with the release. A lease is held
+//       while it has its `ttl` and `end` is after now.
 //   R2. A row stays when its lease has ended, with its token and lease id, until it has not been
 //       needed for a day; keys have no ttl of their own, so no clock but `end` decides.
 //   R3. `state` keeps the greatest token ever given. Tokens therefore grow even for a resource
 //       whose row has been pruned, and the wall clock makes them grow when everything is lost.
 //   R4. Every script begins with a write that changes nothing: a replica refuses it, so nobody
 //       is answered from a copy.
-//   R5. Releasing needs no memory (HDEL, ZREM): a full server still lets go.
-//   R6. Tokens and times have 16 digits. Lua's own tostring keeps 14 of them: int() writes all.
+//   R5. A server without memory refuses a script's first write alone. After the one of R4, which
+//       needs none, it lets everything pass: leases are renewed and released on a full server.
+//       What would be new begins with a write that needs memory, and heeds the refusal.
+//   R6. Tokens and times have 16 digits. As arguments and answers Redis passes all of them on;
+//       Lua's own tostring and `..` keep 14, so what becomes part of a text goes through int().
 
 import { createHash } from "node:crypto";
 
@@ -20,157 +24,166 @@ export interface Script {
   readonly sha: string;
 }
 
+/** How many values there are for each question: kind, id, made, rev, end, ttl. */
+export const VALUES_PER_ANSWER = 6;
+
 const PRELUDE = `
 local state = KEYS[1]
 redis.call('HDEL', state, '')
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local call, max = redis.call, math.max
 local function int(number) return string.format('%.0f', number) end
-local function read(key)
-  return redis.pcall('HMGET', key, 'id', 'token', 'rev', 'created', 'end', 'ttl', 'said', 'held')
+local function read(key) return redis.pcall('HMGET', key, 'id', 'made', 'rev', 'end', 'ttl') end
+local function isheld(row) return row[5] and tonumber(row[4]) > now end
+local function tokenof(row) return row[2] and tonumber(string.match(row[2], '^%d+')) or 0 end
+local reply, size = {now}, 1
+local function answer(kind, id, made, rev, finish, ttl)
+  reply[size + 1], reply[size + 2], reply[size + 3] = kind, id or '', made or ''
+  reply[size + 4], reply[size + 5], reply[size + 6] = rev or 0, finish or 0, ttl or 0
+  size = size + 6
 end
-local function isheld(row) return row[8] and tonumber(row[5]) > now end
-local function lease(kind, row)
-  return {kind, row[1], row[2], row[3], row[4], row[5], row[6], row[7]}
-end
-local function extend(key, row, ttl, age)
-  local until_ = now + (ttl - age) * 1000
-  if until_ > tonumber(row[5]) then row[5] = int(until_) end
-  row[6] = int(ttl)
-  row[3] = int(tonumber(row[3]) + 1)
-  redis.call('HSET', key, 'rev', row[3], 'end', row[5], 'ttl', row[6])
+local function extended(kind, key, row, ttl, age)
+  local rev = tonumber(row[3]) + 1
+  local finish = max(tonumber(row[4]), now + (ttl - age) * 1000)
+  call('HSET', key, 'rev', rev, 'end', finish, 'ttl', ttl)
+  answer(kind, row[1], row[2], rev, finish, ttl)
 end
 `;
 
-function script(body: string): Script {
-  const text = `${PRELUDE}${body}`.trim();
+function script(body: string, before = ""): Script {
+  const text = `${before}${PRELUDE}${body}`.trim();
   return { text, sha: createHash("sha1").update(text).digest("hex") };
 }
 
 /**
  * KEYS state names ends row...; ARGV keepMs, then name leaseId ttlMs said of each.
- * Answers now, the answers, and names of rows that may be pruned.
+ * Answers now, the answers, and behind them names of rows that may be pruned.
  */
-export const ACQUIRE = script(`
+export const ACQUIRE = script(
+  `
+local full = type(room) == 'table' and room.err
 local names, ends = KEYS[2], KEYS[3]
-local answers, last, added = {}, nil, 0
+local last, added = nil, 0
 for i = 1, #KEYS - 3 do
   local key, at = KEYS[i + 3], 1 + (i - 1) * 4
-  local name, id, ttl, said = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4]
+  local name, id, ttl = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
   local row = read(key)
   if row.err then
-    answers[i] = {'fault', row.err}
-  elseif isheld(row) and row[1] ~= id then
-    answers[i] = lease('held', row)
+    answer('fault', row.err)
   elseif isheld(row) then
-    extend(key, row, ttl, 0)
-    answers[i] = lease('extended', row)
+    if row[1] == id then
+      extended('extended', key, row, ttl, 0)
+    else
+      answer('held', row[1], row[2], row[3], row[4], row[5])
+    end
   elseif row[1] == id then
-    answers[i] = {'spent'}
+    answer('spent')
+  elseif full then
+    answer('fault', full)
   else
-    if not last then last = tonumber(redis.call('HGET', state, 'token') or 0) end
-    last = math.max(last + 1, tonumber(row[2] or 0) + 1, now)
-    local token, finish = int(last), int(now + ttl * 1000)
-    redis.call('HSET', key, 'id', id, 'token', token, 'rev', token, 'created', int(now),
-      'end', finish, 'ttl', int(ttl), 'said', said, 'held', '1')
-    redis.call('ZADD', names, 0, name)
+    if not last then last = tonumber(call('HGET', state, 'token') or 0) end
+    last = max(last + 1, tokenof(row) + 1, now)
+    local made = int(last) .. ' ' .. int(now) .. ' ' .. ARGV[at + 4]
+    local finish = now + ttl * 1000
+    call('HSET', key, 'id', id, 'made', made, 'rev', last, 'end', finish, 'ttl', ttl)
+    call('ZADD', names, 0, name)
     if not row[1] then
-      redis.call('ZADD', ends, finish, name)
+      call('ZADD', ends, finish, name)
       added = added + 1
     end
-    answers[i] = {'granted', id, token, token, int(now), finish, int(ttl), said}
+    answer('granted', id, made, last, finish, ttl)
   end
 end
-local due = {}
-if last then redis.call('HSET', state, 'token', int(last), 'format', '1') end
+if last then call('HSET', state, 'token', last) end
 if added > 0 then
-  local before = int(now - tonumber(ARGV[1]) * 1000)
-  due = redis.call('ZRANGEBYSCORE', ends, '-inf', before, 'LIMIT', 0, math.min(added * 4, 1000))
+  local before, most = now - tonumber(ARGV[1]) * 1000, math.min(added * 4, 1000)
+  for _, name in ipairs(call('ZRANGEBYSCORE', ends, 0, before, 'LIMIT', 0, most)) do
+    size = size + 1
+    reply[size] = name
+  end
 end
-return {int(now), answers, due}
-`);
+return reply
+`,
+  `local room = redis.pcall('HSETNX', KEYS[1], 'format', 1)`,
+);
 
 /** KEYS state row...; ARGV leaseId ttlMs ageMs of each, the ttl empty to keep the lease's own. */
 export const RENEW = script(`
-local answers = {}
 for i = 1, #KEYS - 1 do
   local key, at = KEYS[i + 1], (i - 1) * 3
   local row = read(key)
   if row.err then
-    answers[i] = {'fault', row.err}
+    answer('fault', row.err)
   elseif row[1] == ARGV[at + 1] and isheld(row) then
-    extend(key, row, tonumber(ARGV[at + 2]) or tonumber(row[6]), tonumber(ARGV[at + 3]))
-    answers[i] = lease('renewed', row)
+    local ttl = tonumber(ARGV[at + 2]) or tonumber(row[5])
+    extended('renewed', key, row, ttl, tonumber(ARGV[at + 3]))
   else
-    answers[i] = {'lost'}
+    answer('lost')
   end
 end
-return {int(now), answers}
+return reply
 `);
 
 /** KEYS state names row...; ARGV channel, then name leaseId revision of each (or empty). */
 export const RELEASE = script(`
-local answers = {}
 for i = 1, #KEYS - 2 do
   local key, at = KEYS[i + 2], 1 + (i - 1) * 3
   local row = read(key)
   if row.err then
-    answers[i] = {'fault', row.err}
+    answer('fault', row.err)
   elseif row[1] == ARGV[at + 2] and isheld(row)
       and (ARGV[at + 3] == '' or ARGV[at + 3] == row[3]) then
-    redis.call('HDEL', key, 'held')
-    redis.call('ZREM', KEYS[2], ARGV[at + 1])
+    call('HDEL', key, 'ttl')
+    call('ZREM', KEYS[2], ARGV[at + 1])
     redis.pcall('PUBLISH', ARGV[1], ARGV[at + 1])
-    answers[i] = {'released'}
+    answer('released')
   else
-    answers[i] = {'not-held'}
+    answer('not-held')
   end
 end
-return {int(now), answers}
+return reply
 `);
 
 /** KEYS state row... */
 export const CURRENT = script(`
-local answers = {}
 for i = 1, #KEYS - 1 do
   local row = read(KEYS[i + 1])
   if row.err then
-    answers[i] = {'fault', row.err}
+    answer('fault', row.err)
   elseif isheld(row) then
-    answers[i] = lease('held', row)
+    answer('held', row[1], row[2], row[3], row[4], row[5])
   else
-    answers[i] = {'free'}
+    answer('free')
   end
 end
-return {int(now), answers}
+return reply
 `);
 
 /** KEYS state names; ARGV least, greatest, count: names that are or were held, in byte order. */
 export const NAMES = script(`
-return redis.call('ZRANGEBYLEX', KEYS[2], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
+return call('ZRANGEBYLEX', KEYS[2], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
 `);
 
 /** KEYS state names ends row...; ARGV keepMs, then the name of each. Answers how many went. */
 export const PRUNE = script(`
-local pruned, last = 0, tonumber(redis.call('HGET', state, 'token') or 0)
+local pruned, last = 0, tonumber(call('HGET', state, 'token') or 0)
 for i = 1, #KEYS - 3 do
   local key, name = KEYS[i + 3], ARGV[i + 1]
   local row = read(key)
   if row.err then
-    redis.call('ZREM', KEYS[3], name)
+    call('ZREM', KEYS[3], name)
+  elseif row[1] and tonumber(row[4]) + tonumber(ARGV[1]) * 1000 > now then
+    call('ZADD', KEYS[3], row[4], name)
   else
-    if row[1] and tonumber(row[5]) + tonumber(ARGV[1]) * 1000 > now then
-      redis.call('ZADD', KEYS[3], row[5], name)
-    else
-      if row[2] and tonumber(row[2]) > last then
-        last = tonumber(row[2])
-        redis.call('HSET', state, 'token', row[2])
-      end
-      redis.call('ZREM', KEYS[3], name)
-      redis.call('ZREM', KEYS[2], name)
-      redis.call('DEL', key)
-      pruned = pruned + 1
+    if tokenof(row) > last then
+      last = tokenof(row)
+      call('HSET', state, 'token', last)
     end
+    call('ZREM', KEYS[3], name)
+    call('ZREM', KEYS[2], name)
+    call('DEL', key)
+    pruned = pruned + 1
   end
 end
 return pruned
@@ -180,13 +193,16 @@ return pruned
  * KEYS state; ARGV channel. A real write: nothing less tells a full disk, or that too few
  * replicas follow. Answers the format of what is stored, and why no hint can be sent.
  */
-export const CHECK = script(`
-redis.call('HSET', state, 'checked', int(now))
+export const CHECK = script(
+  `
+call('HSET', state, 'checked', now)
 local sent = redis.pcall('PUBLISH', ARGV[1], '')
-return {redis.call('HGET', state, 'format') or '', type(sent) == 'table' and sent.err or ''}
-`);
+return {call('HGET', state, 'format') or '', type(sent) == 'table' and sent.err or ''}
+`,
+  `redis.call('HSETNX', KEYS[1], 'format', 1)`,
+);
 
 /** KEYS state: the format of what is stored. Finds the node that has it, in a cluster. */
 export const FORMAT = script(`
-return redis.call('HGET', state, 'format') or ''
+return call('HGET', state, 'format') or ''
 `);

@@ -15,7 +15,7 @@ export function leastRights(prefix: string): string {
   return [
     `user ${LEAST_USER.user} on >${LEAST_USER.password}`,
     `resetkeys ~{${prefix}}:* resetchannels &{${prefix}}:freed -@all`,
-    "+evalsha +eval +time +hget +hmget +hset +hdel +del +zadd +zrem +zrangebylex +zrangebyscore",
+    "+evalsha +eval +time +hget +hmget +hset +hsetnx +hdel +del +zadd +zrem +zrangebylex +zrangebyscore",
     "+publish +subscribe +ping +info",
   ].join(" ");
 }
