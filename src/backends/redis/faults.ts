@@ -135,9 +135,9 @@ export function explain(thrown: unknown, place: string): LockError {
   });
 }
 
-/** The server did not do it, and says that another one may. */
-export function isElsewhere(thrown: unknown): boolean {
-  return /^(MOVED|READONLY|MASTERDOWN)|-READONLY/u.test(messageOf(thrown));
+/** It was not done, and may be over another connection: the server says so, or never saw it. */
+export function isUndone(thrown: unknown): boolean {
+  return /^(MOVED|READONLY|MASTERDOWN)|-READONLY|isn't writeable/u.test(messageOf(thrown));
 }
 
 /** Where a cluster says that the locks are: `host:port`. */

@@ -10,7 +10,7 @@ import type { Clock } from "../../lock/clock.js";
 import { formatDuration } from "../../lock/duration.js";
 import { parseEndpoint, placeOf, type Endpoint } from "./address.js";
 import { connect, type Access, type Client } from "./driver.js";
-import { explain, isElsewhere, movedTo, StoreFault } from "./faults.js";
+import { explain, isUndone, movedTo, StoreFault } from "./faults.js";
 import { inspect, type Expectations } from "./inspection.js";
 
 export interface LinkOptions {
@@ -95,7 +95,7 @@ export class Link implements AsyncDisposable {
     try {
       return await question(client);
     } catch (error) {
-      if (!isElsewhere(error)) throw error;
+      if (!isUndone(error)) throw error;
       this.#drop(client);
     }
     return question(await this.#connected()); // L2
