@@ -56,6 +56,10 @@ const RETRY_MS = 250;
 // a daemon to be restarted.
 const FAREWELL_MS = 5000;
 
+// The same for a lease that nobody believes in, or never has: it ends by itself, and whoever has
+// given it up wants to go.
+const SHORT_FAREWELL_MS = 1000;
+
 type Phase =
   /** Not held yet. */
   | "asking"
@@ -362,7 +366,9 @@ export class Wish implements Hold {
   }
 
   #farewellEndsMs(): number {
-    return this.#releaseAtMs + FAREWELL_MS;
+    const { state, deadlineMs } = this.#belief;
+    const wasKept = state !== "LOST" && deadlineMs !== -Infinity;
+    return this.#releaseAtMs + (wasKept ? FAREWELL_MS : SHORT_FAREWELL_MS);
   }
 
   #tell(hasMoved = false): void {

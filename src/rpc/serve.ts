@@ -190,10 +190,10 @@ class Doors implements Server {
     locks.drain();
     const farewellMs = Math.min(FAREWELL_MS, withinMs / 2);
     const untilMs = this.#options.clock.monotonicMs() + withinMs - farewellMs;
-    await holds.drain(withinMs - farewellMs);
+    const leftMs = await holds.drain(withinMs - farewellMs);
     await this.#calls.idle(untilMs - this.#options.clock.monotonicMs());
     for (const listener of this.#listeners) listener.stop();
-    await this.#grpc.finish(farewellMs);
+    await this.#grpc.finish(Math.min(farewellMs, leftMs));
     await this.#grpc[Symbol.asyncDispose]();
     await this.#web[Symbol.asyncDispose]();
     for (const listener of this.#listeners) await listener[Symbol.asyncDispose]();

@@ -1,6 +1,5 @@
 // A daemon that is killed, restarted or replaced under those who hold.
 
-import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { connect, type Hold, type LockClient } from "../../src/index.js";
 import { StockClient } from "../rpc/support/stock-client.js";
@@ -62,7 +61,9 @@ async function commands(home: HoldHome, servers: readonly string[]): Promise<() 
     ]),
   );
   const tokens = await Promise.all(
-    names.map((name) => until(`${name} runs`, () => /^[0-9]+$/mu.exec(read(home.path(name)))?.[0])),
+    names.map((name) =>
+      until(`${name} runs`, () => /^[0-9]+$/mu.exec(home.read(home.path(name)))?.[0]),
+    ),
   );
   return async () => {
     expect(running.map(({ pid }) => isAlive(pid))).not.toContain(false);
@@ -80,15 +81,7 @@ async function commands(home: HoldHome, servers: readonly string[]): Promise<() 
 const WAIT_FOR_FILE =
   'echo "$STORMLOCK_FENCING_TOKEN" > "$1"; until [ -e "$0" ]; do sleep 0.2; done; exit 7';
 
-function read(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
-}
-
-describe("holds under a daemon that goes away", { timeout: 90_000, concurrent: true }, () => {
+describe("holds under a daemon that goes away", { timeout: 90_000 }, () => {
   test("kill -9 and a restart after two seconds: all resume with the same token", async () => {
     await using home = await HoldHome.make();
     const first = await home.daemon();
@@ -96,8 +89,8 @@ describe("holds under a daemon that goes away", { timeout: 90_000, concurrent: t
     await using holders = await Holders.gather(servers, 10_000);
     const finish = await commands(home, servers);
     first.running.kill("SIGKILL");
-    await pause(2000);
-    await home.daemon(first.address);
+    await pause(1500);
+    await home.daemon(first.address); // which takes its time to start
     // Longer than any lease lives by itself.
     await pause(9000);
     await holders.check(servers);
@@ -114,7 +107,7 @@ describe("holds under a daemon that goes away", { timeout: 90_000, concurrent: t
     one.running.kill("SIGTERM");
     expect((await one.running.ended).code).toBe(0);
     const tookMs = hostMs() - stoppedMs;
-    expect(tookMs).toBeLessThan(10_000 / 3 + 500);
+    expect(tookMs).toBeLessThan(10_000 / 3 + 1000);
     await pause(8000);
     await holders.check([two.address]);
     await finish();

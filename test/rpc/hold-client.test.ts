@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import { connect, systemClock, type Hold, type LockClient } from "../../src/index.js";
 import { MemoryStore } from "../support/memory-backend.js";
 import { Proxy } from "../support/proxy.js";
@@ -48,7 +48,9 @@ class Phoenix implements AsyncDisposable {
 }
 
 describe("hold()", { concurrent: true }, () => {
-  it("keeps a lock beyond its ttl, and gives it back at the end of its block", async () => {
+  it("keeps a lock beyond its ttl, and gives it back at the end of its block", async ({
+    expect,
+  }) => {
     await using daemon = await startDaemon();
     await using client = connect({ servers: [daemon.address], principal: "ann" });
     {
@@ -67,7 +69,9 @@ describe("hold()", { concurrent: true }, () => {
     expect(await client.current("x")).toBeUndefined();
   });
 
-  it("is released by hand as well, once and for all; its signal stays silent", async () => {
+  it("is released by hand as well, once and for all; its signal stays silent", async ({
+    expect,
+  }) => {
     await using daemon = await startDaemon();
     await using client = connect({ servers: [daemon.address] });
     const lock = await held(client, "x");
@@ -79,7 +83,9 @@ describe("hold()", { concurrent: true }, () => {
     expect(again.token).toBeGreaterThan(lock.token);
   });
 
-  it("waits in line, tells where one stands, and is refused when the time is over", async () => {
+  it("waits in line, tells where one stands, and is refused when the time is over", async ({
+    expect,
+  }) => {
     await using daemon = await startDaemon();
     await using one = connect({ servers: [daemon.address], principal: "ann" });
     await using two = connect({ servers: [daemon.address] });
@@ -101,7 +107,7 @@ describe("hold()", { concurrent: true }, () => {
     expect((await waiting).token).toBeGreaterThan(lock.token);
   });
 
-  it("stops waiting when its signal says so, and leaves nothing behind", async () => {
+  it("stops waiting when its signal says so, and leaves nothing behind", async ({ expect }) => {
     await using daemon = await startDaemon();
     await using one = connect({ servers: [daemon.address] });
     await using two = connect({ servers: [daemon.address] });
@@ -119,7 +125,7 @@ describe("hold()", { concurrent: true }, () => {
     });
   });
 
-  it("keeps many locks on one stream, and lets each go by itself", async () => {
+  it("keeps many locks on one stream, and lets each go by itself", async ({ expect }) => {
     await using daemon = await startDaemon();
     await using client = connect({ servers: [daemon.address] });
     const names = Array.from({ length: 300 }, (_, at) => `many/${String(at)}`);
@@ -133,7 +139,7 @@ describe("hold()", { concurrent: true }, () => {
     expect(locks.filter(({ isHeld }) => isHeld)).toHaveLength(200);
   });
 
-  it("refuses what is no good, and a resource that this client has already", async () => {
+  it("refuses what is no good, and a resource that this client has already", async ({ expect }) => {
     await using daemon = await startDaemon();
     await using client = connect({ servers: [daemon.address] });
     await expect(client.hold("")).rejects.toMatchObject({ kind: "invalid-field" });
@@ -142,7 +148,7 @@ describe("hold()", { concurrent: true }, () => {
     await expect(client.hold("x")).rejects.toThrow(/x is held or awaited by this client already/u);
   });
 
-  it("gives up when nobody answers, as soon as its patience is over", async () => {
+  it("gives up when nobody answers, as soon as its patience is over", async ({ expect }) => {
     const daemon = await startDaemon();
     await daemon[Symbol.asyncDispose]();
     const client = connect({ servers: [daemon.address], patienceMs: 1000 });
@@ -156,7 +162,9 @@ describe("hold()", { concurrent: true }, () => {
 });
 
 describe("a hold whose daemon goes away", { concurrent: true }, () => {
-  it("is resumed at the same address with the same token, and nobody is told but watchers", async () => {
+  it("is resumed at the same address with the same token, and nobody is told but watchers", async ({
+    expect,
+  }) => {
     await using phoenix = await Phoenix.start();
     await using client = connect({ servers: [phoenix.address] });
     const locks = await Promise.all(
@@ -174,7 +182,7 @@ describe("a hold whose daemon goes away", { concurrent: true }, () => {
     for (const lock of locks) expect(await lock.release()).toBe("released");
   });
 
-  it("is resumed at the next address, and a wait queues there", async () => {
+  it("is resumed at the next address, and a wait queues there", async ({ expect }) => {
     const store = new MemoryStore(systemClock);
     const one = await startDaemon({}, store.open());
     await using two = await startDaemon({}, store.open());
@@ -194,7 +202,7 @@ describe("a hold whose daemon goes away", { concurrent: true }, () => {
     expect((await waiting).token).toBeGreaterThan(lock.token);
   });
 
-  it("is at risk, then lost at its deadline to the moment; that is final", async () => {
+  it("is at risk, then lost at its deadline to the moment; that is final", async ({ expect }) => {
     await using phoenix = await Phoenix.start();
     await using client = connect({ servers: [phoenix.address] });
     const lock = await held(client, "x", { ttlMs: 2000 });
@@ -221,7 +229,7 @@ describe("a hold whose daemon goes away", { concurrent: true }, () => {
     expect(again.token).toBeGreaterThan(lock.token);
   });
 
-  it("does not keep the end of a block waiting for long", async () => {
+  it("does not keep the end of a block waiting for long", async ({ expect }) => {
     await using phoenix = await Phoenix.start();
     const client = connect({ servers: [phoenix.address] });
     const lock = await held(client, "x", { ttlMs: 20_000 });
@@ -234,7 +242,9 @@ describe("a hold whose daemon goes away", { concurrent: true }, () => {
 });
 
 describe("a hold whose connection is bad", { concurrent: true }, () => {
-  it("is carried on by a new connection to the same address when the old one is frozen", async () => {
+  it("is carried on by a new connection to the same address when the old one is frozen", async ({
+    expect,
+  }) => {
     await using daemon = await startDaemon();
     await using proxy = await Proxy.open(daemon.address);
     await using client = connect({ servers: [proxy.address] });
@@ -247,7 +257,7 @@ describe("a hold whose connection is bad", { concurrent: true }, () => {
     expect(lock.state).toBe("HELD");
   });
 
-  it("that is cut again and again is carried on", async () => {
+  it("that is cut again and again is carried on", async ({ expect }) => {
     await using daemon = await startDaemon();
     await using proxy = await Proxy.open(daemon.address);
     await using client = connect({ servers: [proxy.address] });

@@ -21,7 +21,6 @@ export class HoldHome implements AsyncDisposable {
   readonly cli: CliHome;
   readonly config: string;
   readonly #beat: string;
-  #daemons = 0;
 
   private constructor(cli: CliHome, config: string, beat: string) {
     this.cli = cli;
@@ -41,7 +40,6 @@ export class HoldHome implements AsyncDisposable {
 
   /** Starts a daemon over the store: on a port of its own, or on one that was in use before. */
   async daemon(address?: string): Promise<DaemonProcess> {
-    this.#daemons += 1;
     const listen = address === undefined ? [] : ["--listen", address];
     return this.cli.daemon(["-c", this.config, ...listen], { mostMs: 300_000 });
   }
@@ -81,6 +79,15 @@ export class HoldHome implements AsyncDisposable {
 
   path(name: string): string {
     return join(this.cli.path, `${name}.out`);
+  }
+
+  has(file: string): boolean {
+    return existsSync(file);
+  }
+
+  /** What is in a file; nothing when there is none. */
+  read(file: string): string {
+    return existsSync(file) ? readFileSync(file, "utf8") : "";
   }
 
   /** What a `beat` has written down: its pid, and when it lived, by the host's monotonic clock. */

@@ -52,8 +52,12 @@ class HoldStream {
       (message) => {
         this.#say(message);
       },
-      () => {
-        this.#fail(new LockError("unavailable", "this daemon is about to stop; resume elsewhere"));
+      (withinMs) => {
+        const error = new LockError(
+          "unavailable",
+          "this daemon is about to stop; resume elsewhere",
+        );
+        this.#fail(error, withinMs);
       },
     );
     call.sendMetadata(new Metadata()); // D1
@@ -136,18 +140,18 @@ class HoldStream {
     for (const message of this.#held.splice(0)) this.#say(message);
   }
 
-  #fail(error: LockError): void {
+  #fail(error: LockError, farewellMs = FAREWELL_MS): void {
     if (this.#isOver) return;
-    this.#close();
+    this.#close(farewellMs);
     this.#call.emit("error", failedStatus(error));
   }
 
-  #close(): void {
+  #close(farewellMs = FAREWELL_MS): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#stopBlocked?.();
     this.#hub.close(this.#session);
-    this.#hub.clock.after(FAREWELL_MS, () => {
+    this.#hub.clock.after(farewellMs, () => {
       cutOff(this.#call); // D4
     });
   }
