@@ -5,6 +5,7 @@ import type { ZodObject } from "zod";
 import type { Backend } from "../lock/backend.js";
 import type { Clock } from "../lock/clock.js";
 import { LockError } from "../lock/errors.js";
+import type { DynamodbSettings } from "./dynamodb/backend.js";
 import type { EtcdSettings } from "./etcd/settings.js";
 import type { PostgresqlSettings } from "./postgresql/settings.js";
 import type { RedisSettings } from "./redis/settings.js";
@@ -26,6 +27,11 @@ export interface BackendType {
 
 /** The known kinds, by the name that a configuration gives as `type`. */
 export const backendTypes: Readonly<Record<string, BackendType>> = {
+  dynamodb: {
+    settings: async () => (await import("./dynamodb/settings.js")).dynamodbSettings(),
+    open: async (_name, settings, deps) =>
+      (await import("./dynamodb/backend.js")).openDynamodb(settings as DynamodbSettings, deps),
+  },
   etcd: {
     settings: async () => (await import("./etcd/settings.js")).etcdSettings(),
     open: async (_name, settings, deps) =>

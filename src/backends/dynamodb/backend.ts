@@ -110,7 +110,8 @@ class DynamodbBackend implements Backend {
       async (deadline) => {
         const inspectedAtMs = this.#inspectedAtMs ?? -Infinity;
         const isOld = this.#clock.monotonicMs() - inspectedAtMs >= TRUST_TABLE_MS;
-        await Promise.all([isOld && this.#inspect(deadline), this.#reads.probe(deadline)]);
+        if (isOld) await this.#inspect(deadline);
+        await this.#reads.probe(deadline);
         this.#connection.time.nowUs(); // Says so if this host's clock is off.
       },
       Math.min(timeoutMs, CHECK_WITHIN_MS),

@@ -30,6 +30,13 @@ export interface Fate {
   readonly change?: (answer: Answer) => Answer;
 }
 
+/** A refusal that does not show the item, as some servers give it. */
+export function withoutItem({ status, body }: Answer): Answer {
+  const rest = { ...body };
+  Reflect.deleteProperty(rest, "Item");
+  return { status, body: rest };
+}
+
 /** An error as DynamoDB says it. */
 export function failure(status: number, type: string, message = type): Fate {
   const __type = `com.amazonaws.dynamodb.v20120810#${type}`;

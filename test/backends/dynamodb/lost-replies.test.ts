@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { ask, client, holder, spoiltClient, take, withDynamodb } from "./stage.js";
-import type { Fate, Seen } from "./http-proxy.js";
+import { withoutItem, type Fate, type Seen } from "./http-proxy.js";
 
 // The first answer of an operation is lost, or all of them.
 const loseFirst = (operation: string) => (seen: Seen) =>
@@ -115,10 +115,7 @@ await withDynamodb("dynamodb, when answers are lost", (stage) => {
     await using spoilt = await spoiltClient(stage);
     const bare = (seen: Seen): Fate => ({
       ...(seen.operation === "PutItem" && seen.index === 0 ? { loseAnswer: true } : {}),
-      change: (answer) => {
-        const { Item: _item, ...body } = answer.body;
-        return seen.operation === "GetItem" ? answer : { ...answer, body };
-      },
+      ...(seen.operation === "GetItem" ? {} : { change: withoutItem }),
     });
     spoilt.proxy.fate = bare;
     const mine = ask("bare");

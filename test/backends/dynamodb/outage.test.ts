@@ -1,0 +1,104 @@
+// The server frozen, and the server ended and back, under a client that goes on.
+
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { createTable } from "../../../src/backends/dynamodb/backend.js";
+import type { Backend, RenewAnswer } from "../../../src/lock/backend.js";
+import { systemClock } from "../../../src/system-clock.js";
+import { DynamodbServer } from "../../support/servers/dynamodb.js";
+import { temporaryDirectory } from "../support/temporary.js";
+import { ask, client, holder, settingsFor, take, withDynamodb } from "./stage.js";
+
+const LEASES = 200;
+const TTL_MS = 15_000;
+
+// Renews as a daemon does, until told to stop: every third of the ttl, and again when it failed.
+async function keep(
+  backend: Backend,
+  leases: readonly { readonly resource: string; readonly leaseId: string }[],
+  signal: AbortSignal,
+): Promise<readonly RenewAnswer[]> {
+  const answers: RenewAnswer[] = [];
+  while (!signal.aborted) {
+    const renewed = await backend
+      .renew(leases.map(({ resource, leaseId }) => ({ resource, leaseId, ttlMs: TTL_MS })))
+      .catch((error: unknown): RenewAnswer[] => [{ kind: "failed", error: error as never }]);
+    answers.push(...renewed);
+    await pause(renewed.some(({ kind }) => kind === "failed") ? 200 : 2000);
+  }
+  return answers;
+}
+
+await withDynamodb("dynamodb, when its server is away", (stage) => {
+  it(`a server frozen for 5 s costs none of ${String(LEASES)} leases`, async () => {
+    await using backend = await client(stage.settings);
+    await using other = await client(stage.settings);
+    const asks = Array.from({ length: LEASES }, (_, n) =>
+      ask(`frozen/${String(n)}`, { ttlMs: TTL_MS }),
+    );
+    await backend.acquire(asks);
+    const stop = new AbortController();
+    const keeping = keep(backend, asks, stop.signal);
+    await pause(500);
+    stage.server.freeze();
+    const startedMs = performance.now();
+    const [answer] = await other
+      .acquire([ask("frozen/new")])
+      .catch((error: unknown) => [{ kind: "failed", error } as const]);
+    const settledMs = performance.now() - startedMs;
+    await pause(5000 - settledMs);
+    stage.server.thaw();
+    expect(settledMs).toBeLessThan(5500); // Its time limit is 5 s.
+    expect(answer).toMatchObject({ kind: "failed", error: { kind: "unavailable" } });
+
+    await pause(11_000); // Beyond the ttl since the last renewal before it.
+    stop.abort();
+    const answers = await keeping;
+    expect(answers.filter(({ kind }) => kind === "lost")).toEqual([]);
+    const seen = await other.current(asks.map(({ resource }) => resource));
+    expect(seen.map((lease) => lease?.leaseId)).toEqual(asks.map(({ leaseId }) => leaseId));
+  });
+
+  it(`a server that is ended and back within 5 s has lost none of ${String(LEASES)} leases, and its clients go on`, async () => {
+    await using directory = await temporaryDirectory();
+    await using server = await DynamodbServer.start(directory.path);
+    const settings = settingsFor(server.endpoint);
+    await createTable(settings, { clock: systemClock });
+    await using backend = await client(settings);
+    const released = await take(backend, "restart/released");
+    await backend.release([released]);
+    const asks = Array.from({ length: LEASES }, (_, n) =>
+      ask(`restart/${String(n)}`, { ttlMs: TTL_MS }),
+    );
+    const grants = await backend.acquire(asks);
+    const stop = new AbortController();
+    const keeping = keep(backend, asks, stop.signal);
+    await server.stop();
+    await pause(2000);
+    await server.run();
+    await pause(TTL_MS - 2000);
+    stop.abort();
+    const answers = await keeping;
+    expect(answers.filter(({ kind }) => kind === "lost")).toEqual([]);
+    expect(answers.filter(({ kind }) => kind === "renewed").length).toBeGreaterThan(LEASES);
+
+    const seen = await backend.current(asks.map(({ resource }) => resource));
+    const tokens = grants.map((grant) => grant.kind === "granted" && grant.lease.token);
+    expect(seen.map((lease) => lease?.token)).toEqual(tokens);
+    expect((await take(backend, "restart/released")).token).toBeGreaterThan(released.token);
+  });
+
+  it("a client that is opened while its server is away works when it comes", async () => {
+    await using directory = await temporaryDirectory();
+    await using server = await DynamodbServer.start(directory.path);
+    const settings = settingsFor(server.endpoint);
+    await createTable(settings, { clock: systemClock });
+    await server.stop();
+    await using backend = await client({ ...settings, timeout: "1s" });
+    await expect(backend.check()).rejects.toThrow(/cannot be reached \(ECONNREFUSED\)/u);
+    await server.run();
+    await backend.check();
+    const lease = await take(backend, "early");
+    expect((await holder(backend, "early"))?.token).toBe(lease.token);
+  });
+});
