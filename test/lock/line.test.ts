@@ -108,6 +108,17 @@ describe("a caller that asks again with the same lease id", () => {
     await expectIdle(daemon);
   });
 
+  it("and does not wait this time is answered at once", async () => {
+    const { locks, clock } = startDaemon();
+    ask(locks, "owner");
+    await clock.settle();
+    const first = ask(locks, "w", { waitMs: Infinity });
+    await clock.settle();
+    const again = ask(locks, "w");
+    await clock.settle();
+    expect([first.kind, again.kind, locks.waiters]).toEqual(["cancelled", "held", 0]);
+  });
+
   it("finds the lease it has, its ttl extended and its token the same, while others queue for it", async () => {
     const daemon = startDaemon({ isDeaf: true });
     const { locks, clock } = daemon;

@@ -41,8 +41,8 @@ describe("a listing", () => {
   it("goes through all backends in the order of the names' bytes, whatever the page's size", async () => {
     // U+FF5E comes before U+1F512 in bytes, and after it in UTF-16.
     const backends = new Map([
-      ["one", holding("a", "c", "\u{1F512}", "é")],
-      ["two", holding("b", "B", "\uFF5E", "ab")],
+      ["one", holding("ab", "c", "\u{1F512}", "é")],
+      ["two", holding("b", "B", "\uFF5E", "a")],
       ["none", holding()],
     ]);
     const ordered = ["B", "a", "ab", "b", "c", "é", "\uFF5E", "\u{1F512}"];

@@ -191,6 +191,11 @@ describe("the manager", () => {
     ask(locks, "b", { resource: "x" });
     await clock.settle();
     expect([asked(one), asked(two)]).toEqual([["acquire x"], ["acquire two/x"]]);
+
+    // As after a change of the configuration: kept where it belongs no more.
+    await one.acquire([{ ...wishFor("c"), resource: "two/y", ttlMs: 10_000 }]);
+    const { leases } = await locks.list({ prefix: "", pageSize: 10, pageToken: "" });
+    expect(leases.map(({ resource }) => resource)).toEqual(["two/x", "x"]);
   });
 });
 
