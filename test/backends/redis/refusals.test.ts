@@ -76,6 +76,13 @@ describe.skipIf(isWithoutRedis)("redis is refused, in words that help,", () => {
     expect(await refusal({ url: server.url, ...LEAST_USER })).toMatch(/what is needed/u);
   });
 
+  it("when it knows no scripts, without repeating what was sent, as its own error does", async () => {
+    await using server = await RedisServer.start({ config: ["rename-command EVALSHA other"] });
+    expect(await refusal(server.url)).toMatch(
+      /^redis 127\.0\.0\.1:[0-9]+ cannot be used: ERR unknown command 'evalsha'$/u,
+    );
+  });
+
   it("when it is a replica, even for those who only look", async () => {
     await using primary = await RedisServer.start();
     await using replica = await RedisServer.start({
