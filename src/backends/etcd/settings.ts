@@ -55,7 +55,10 @@ export async function etcdSettings(): Promise<ZodObject> {
           error: "must be a name or an IP address; the port has a key of its own",
         })
         .optional(),
-      port: z.int().min(1).max(65_535, { error: "must be a port from 1 to 65535" }).optional(),
+      port: z
+        .int()
+        .refine((port) => port >= 1 && port <= 65_535, { error: "must be a port from 1 to 65535" })
+        .optional(),
       hosts: z.array(host).min(1, { error: "must be a list of one host or more" }).optional(),
       ca_cert: text.optional(),
       cert_key: text.optional(),
