@@ -162,6 +162,7 @@ describe("a Hold stream", () => {
     stream.resume("a");
     await daemon.clock.settle();
     expect(stream.all("granted").map(({ lease }) => lease.token)).toEqual([token, token, token]);
+    expect(stream.all("lost")).toEqual([]);
     expect(stream.session.leases).toBe(1);
   });
 
@@ -261,6 +262,10 @@ describe("a resume", () => {
     stream.beat();
     stream.resume("stranger");
     stream.resume("x", "nobody-holds-it");
+    for (const leaseId of ["", "i".repeat(129), "a b"]) stream.resume(leaseId);
+    expect(stream.all("denied").map(({ reason }) => reason)).toEqual(
+      Array<string>(3).fill("invalid-field"),
+    );
     await clock.settle();
     expect(stream.all("lost")).toEqual([
       { kind: "lost", resource: RESOURCE, leaseId: "stranger", cause: "not-held" },
@@ -312,6 +317,12 @@ describe("a resume", () => {
     first.beat();
     await clock.settle();
     expect(store.current(RESOURCE)?.remainingMs).toBe(12_000);
+    const third = new Stream(daemon, keeping);
+    third.beat();
+    third.resume("a");
+    await clock.settle();
+    expect(first.last("lost")).toMatchObject({ cause: "resumed-elsewhere" });
+    third.session.end();
     first.session.end();
     second.session.end();
     expect(keeping.size).toBe(0);
@@ -371,10 +382,16 @@ describe("a release", () => {
     expect(stream.last("released")).toMatchObject({ leaseId: "w", outcome: "not-held" });
     expect(stream.all("denied")).toEqual([]);
     expect(daemon.locks.waiters).toBe(0);
-    // There is room for another wait at once.
+    // There is room for another wait at once, and for one only.
     stream.acquire("again");
     await clock.settle();
+    stream.release("again");
+    stream.acquire("once-more");
+    await clock.settle();
     expect([stream.all("denied").length, daemon.locks.waiters]).toEqual([0, 1]);
+    stream.acquire("twice");
+    await clock.settle();
+    expect(stream.last("denied")).toMatchObject({ leaseId: "twice", reason: "already-on-stream" });
   });
 
   it("of a wait that is being granted in this moment ends the lease", async () => {
@@ -410,6 +427,20 @@ describe("a release", () => {
     stream.acquire("b");
     await clock.advance(100);
     expect(stream.last("granted").lease.leaseId).toBe("b");
+  });
+
+  it("ends the keeping at once: a heartbeat that follows renews nothing and finds nothing lost", async () => {
+    let slow = false;
+    const daemon = startDaemon({ faults: () => (slow ? { beforeMs: 100 } : undefined) });
+    const { clock, backend } = daemon;
+    const stream = await startHolding(daemon);
+    await clock.advance(4000);
+    slow = true;
+    stream.release("a");
+    stream.beat();
+    await clock.advance(500);
+    expect(asked(backend)).toEqual([`acquire ${RESOURCE}`, `release ${RESOURCE}`]);
+    expect(stream.all("lost")).toEqual([]);
   });
 
   it("of a stranger's lease, or of a stranger's id, releases nothing", async () => {
@@ -487,7 +518,7 @@ describe("the end of a stream", () => {
 
   it("leaves a lease that is being resumed on it as it is, and says nothing any more", async () => {
     const daemon = startDaemon({
-      faults: ({ method }) => (method === "renew" ? { afterMs: 50 } : undefined),
+      faults: ({ method }) => (method === "acquire" ? undefined : { afterMs: 50 }),
     });
     const { clock, store } = daemon;
     ask(daemon.locks, "a");
