@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { Backend } from "../../../src/lock/backend.js";
+import { Proxy } from "../../support/proxy.js";
 import { isWithoutRedis, RedisServer } from "../../support/servers/redis.js";
 import { LossyProxy } from "./lossy-proxy.js";
 import { ask, holder, open, Raw, take, until } from "./stage.js";
@@ -102,6 +103,17 @@ describe.skipIf(isWithoutRedis)("a redis that is away for a while", () => {
     await call;
     expect(performance.now() - startedMs).toBeLessThan(1000);
     server.goOn();
+  });
+
+  it("cut off unnoticed: that costs one time limit, and the next question a connection", async () => {
+    await using server = await RedisServer.start();
+    await using proxy = await Proxy.open(server.address);
+    await using backend = await open({ url: `redis://${proxy.address}`, timeout: "500ms" });
+    const lease = await take(backend, "x");
+    proxy.freezeOpen();
+    await expect(backend.current(["x"])).rejects.toThrow(/has not answered within 500ms/u);
+    expect((await backend.current(["x"]))[0]?.token).toBe(lease.token);
+    expect(proxy.connections).toBe(2);
   });
 
   it("ended: questions fail at once, and the next one after its return is answered", async () => {
