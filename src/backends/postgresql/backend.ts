@@ -103,10 +103,9 @@ class PostgresqlBackend implements Backend {
     this.#place = place;
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
-    const lane = (): Lane => new Lane(connector, clock, timeoutMs);
-    this.#main = lane();
-    this.#swift = lane();
-    this.#patient = lane();
+    this.#main = new Lane(connector);
+    this.#swift = new Lane(connector);
+    this.#patient = new Lane(connector);
     this.#pruning = new Pruning(this.#main);
     this.#hints = new Hints(connector, clock, timeoutMs, (processId) =>
       [this.#main, this.#patient].some((own) => own.processId === processId),

@@ -42,6 +42,7 @@ export const SQL_STATE = {
   lockNotAvailable: "55P03",
   uniqueViolation: "23505",
   duplicateTable: "42P07",
+  duplicateType: "42710",
   undefinedTable: "42P01",
 } as const;
 

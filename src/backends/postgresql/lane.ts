@@ -1,6 +1,5 @@
-import type { Clock } from "../../lock/clock.js";
 import { StoreFault } from "./faults.js";
-import { Limit } from "./limit.js";
+import type { Limit } from "./limit.js";
 import type { Answer, Session } from "./session.js";
 import type { Statement, Statements } from "./statements.js";
 
@@ -16,16 +15,12 @@ export type Connector = (limit: Limit) => Promise<Ready>;
 /** One connection at a time, made when it is needed and made anew when it is lost. */
 export class Lane implements AsyncDisposable {
   readonly #connector: Connector;
-  readonly #clock: Clock;
-  readonly #timeoutMs: number;
   #ready: Ready | undefined;
   #opening: Promise<Ready> | undefined;
   #isClosed = false;
 
-  constructor(connector: Connector, clock: Clock, timeoutMs: number) {
+  constructor(connector: Connector) {
     this.#connector = connector;
-    this.#clock = clock;
-    this.#timeoutMs = timeoutMs;
   }
 
   /** The server's process that answers here. */
@@ -52,17 +47,22 @@ export class Lane implements AsyncDisposable {
 
   /** The connection, made if need be. All who want it share one attempt. */
   async connected(limit: Limit): Promise<Ready> {
+    if (this.#opening !== undefined) {
+      // It may have begun when the server was still out of reach: its failure says nothing of now.
+      const ready = await limit.within(this.#opening.catch(() => undefined));
+      if (ready !== undefined) return ready;
+    }
     if (this.#isClosed) throw new StoreFault({ kind: "closed" });
     const usable = this.#usable;
     if (usable !== undefined) return usable;
-    this.#opening ??= this.#open().finally(() => {
+    this.#opening ??= this.#open(limit).finally(() => {
       this.#opening = undefined;
     });
     return limit.within(this.#opening);
   }
 
-  async #open(): Promise<Ready> {
-    const ready = await this.#connector(new Limit(this.#clock, this.#timeoutMs));
+  async #open(limit: Limit): Promise<Ready> {
+    const ready = await this.#connector(limit);
     if (this.#isClosed) {
       await ready.session[Symbol.asyncDispose]();
       throw new StoreFault({ kind: "closed" });

@@ -82,10 +82,12 @@ const URL_FORM =
 function urlPairs(text: string): readonly [string, string][] | undefined {
   const { rest, host, ...named } = URL_FORM.exec(text)?.groups ?? {};
   if (host === undefined) return undefined;
+  const written = { ...named, host: host.replace(/^\[(.*)\]$/u, "$1") };
+  const pairs: [string, string][] = [];
   try {
-    const pairs = Object.entries({ ...named, host: host.replace(/^\[(.*)\]$/u, "$1") }).map(
-      ([key, value]): [string, string] => [key, decodeURIComponent(value)],
-    );
+    for (const [key, value] of Object.entries<string | undefined>(written)) {
+      if (value !== undefined) pairs.push([key, decodeURIComponent(value)]);
+    }
     for (const [key, value] of new URLSearchParams(rest?.replaceAll("+", "%2B") ?? "")) {
       pairs.push([key, value]);
     }

@@ -24,7 +24,7 @@ export interface Answer {
 }
 
 // Connection lost, server stopping, read-only, table gone or changed, statement unknown.
-const RETIRING = /^(?:08|0A|25|26|42(?!P07)|57P|58|XX)/u;
+const RETIRING = /^(?:08|0A|25|26|42(?!P07|710)|57P|58|XX)/u;
 
 // C3. SyncRepWaitForLSN warns so, in any language. The other warning of this code is harmless.
 const WARNING = "01000";

@@ -22,6 +22,7 @@ const MOST_ATTEMPTS = 10;
 const MADE_BY_ANOTHER: ReadonlySet<string> = new Set([
   SQL_STATE.uniqueViolation,
   SQL_STATE.duplicateTable,
+  SQL_STATE.duplicateType,
 ]);
 
 // How long a statement may wait for a row that somebody else has locked.

@@ -30,7 +30,7 @@ describeWithPostgresql("postgresql, two sessions", () => {
     resource: string,
     during: () => Promise<T>,
     change?: string,
-  ): Promise<Awaited<T>> {
+  ): Promise<T> {
     await using other = await stage.server.connect();
     await other.query("BEGIN");
     await other.query(
@@ -68,15 +68,12 @@ describeWithPostgresql("postgresql, two sessions", () => {
   });
 
   it("a lease that ended while its release or its repetition waited has ended", async () => {
-    const released = ask("released late", { ttlMs: SHORT_TTL_MS });
-    const repeated = ask("repeated late", { ttlMs: SHORT_TTL_MS });
-    await backend.acquire([released, repeated]);
+    const released = await take(backend, "released late", { ttlMs: SHORT_TTL_MS });
     const [release] = await whileLocked("released late", () => backend.release([released]));
     expect(release).toEqual({ kind: "not-held" });
-    await backend.acquire([{ ...repeated, resource: "repeated again" }]);
-    const [again] = await whileLocked("repeated again", () =>
-      backend.acquire([{ ...repeated, resource: "repeated again" }]),
-    );
+    const repeated = ask("repeated late", { ttlMs: SHORT_TTL_MS });
+    await backend.acquire([repeated]);
+    const [again] = await whileLocked("repeated late", () => backend.acquire([repeated]));
     expect(again?.kind).toBe("spent");
   });
 
@@ -164,18 +161,19 @@ describeWithPostgresql("postgresql, two sessions", () => {
       stage.server.run(
         `SELECT ctid::text, xmin::text, xmax::text FROM stormlock_leases WHERE resource = ${keySql("busy")}`,
       );
+    const refuse = async (): Promise<void> => {
+      const [answer] = await backend.acquire([ask("busy")]);
+      expect(answer?.kind === "held" && answer.holder.leaseId).toBe(lease.leaseId);
+    };
     const before = await row();
+    for (let n = 0; n < 20; n++) await refuse();
+    expect(await row()).toEqual(before);
     // Not even another's lock on the row matters.
     await whileLocked("busy", async () => {
       const startedMs = performance.now();
-      for (let n = 0; n < 20; n++) {
-        const [answer] = await backend.acquire([ask("busy")]);
-        expect(answer?.kind === "held" && answer.holder.leaseId).toBe(lease.leaseId);
-      }
-      expect(performance.now() - startedMs).toBeLessThan(PAUSE_MS);
+      await refuse();
+      expect(performance.now() - startedMs).toBeLessThan(PAUSE_MS / 2);
     });
-    const after = (await row()) as { xmax: string }[];
-    expect(after).toEqual([{ ...(before as object[])[0], xmax: after[0]?.xmax }]);
   });
 
   it("a release leaves the row, with its token and its id", async () => {

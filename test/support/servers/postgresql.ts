@@ -170,11 +170,18 @@ export class PostgresqlServer implements AsyncDisposable {
   }
 
   #signalAll(signal: "SIGSTOP" | "SIGCONT"): void {
-    const listed = spawnSync("ps", ["-o", "pid=", "--ppid", String(this.processId)], {
-      encoding: "utf8",
-    });
-    const children = listed.stdout.split("\n").map(Number).filter(Boolean);
-    for (const pid of [this.processId, ...children]) process.kill(pid, signal);
+    const { stdout } = spawnSync("ps", ["-A", "-o", "ppid=,pid="], { encoding: "utf8" });
+    const children = stdout
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/u).map(Number))
+      .flatMap(([parent, pid]) => (parent === this.processId && pid !== undefined ? [pid] : []));
+    for (const pid of [this.processId, ...children]) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // Its work was done just now.
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
