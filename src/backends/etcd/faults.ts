@@ -69,7 +69,7 @@ export class EtcdFault extends Error {
 /** One line that names the place, what is wrong and what to do. Holds no secret. */
 export function explain(thrown: unknown, access: EtcdAccess): LockError {
   if (thrown instanceof LockError) return thrown;
-  const place = placeOf(access);
+  const place = `etcd at ${placeOf(access)}`;
   const message =
     thrown instanceof EtcdFault
       ? `${place} ${words(thrown, access)}`
@@ -79,7 +79,7 @@ export function explain(thrown: unknown, access: EtcdAccess): LockError {
 
 /** Where the store is, for messages. */
 export function placeOf({ hosts }: EtcdAccess): string {
-  return `etcd at ${hosts.join(", ")}`;
+  return hosts.join(", ");
 }
 
 function words(fault: EtcdFault, access: EtcdAccess): string {

@@ -60,7 +60,7 @@ function versionWarnings(version: readonly number[] | undefined, access: EtcdAcc
   const line = SOUND.find(([major, minor]) => major === version[0] && minor === version[1]);
   if (!isBefore(version, line ?? SOUND[0])) return [];
   return [
-    `${placeOf(access)} is version ${version.join(".")}, with known faults in leases and access control: update it to 3.5.28, 3.6.9 or later`,
+    `etcd at ${placeOf(access)} is version ${version.join(".")}, with known faults in leases and access control: update it to 3.5.28, 3.6.9 or later`,
   ];
 }
 
@@ -68,7 +68,7 @@ function loginWarnings(access: EtcdAccess): string[] {
   if (access.login === undefined || access.isEncrypted) return [];
   if (access.hosts.every((host) => /^(?:localhost|127\.|\[::1\])/u.test(host))) return [];
   return [
-    `${placeOf(access)} is sent a password in the clear: let it listen with TLS, and configure ca_cert`,
+    `etcd at ${placeOf(access)} is sent a password in the clear: let it listen with TLS, and configure ca_cert`,
   ];
 }
 

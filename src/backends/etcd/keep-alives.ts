@@ -11,6 +11,13 @@ import type { Member } from "./member.js";
 
 const STREAMS = 4;
 
+export interface Kept {
+  /** As granted; 0 when there is no such lease. */
+  readonly ttlS: number;
+  /** Which leader has said so. */
+  readonly term: string;
+}
+
 export class KeepAlives {
   readonly #cluster: Cluster;
   readonly #clock: Clock;
@@ -23,10 +30,9 @@ export class KeepAlives {
 
   /**
    * Lets a lease live for its whole ttl from now.
-   * @returns its ttl in seconds; 0 when there is no such lease
    * @throws EtcdFault
    */
-  renew(leaseId: string, limit: Limit): Promise<number> {
+  renew(leaseId: string, limit: Limit): Promise<Kept> {
     return this.#cluster.patiently(limit, async (member, withinMs) => {
       try {
         return await this.#lineTo(member, limit).renew(leaseId, withinMs);
@@ -63,7 +69,7 @@ class Line {
   readonly #clock: Clock;
   readonly #opening: Promise<Streams["Lease"]>;
   // A lease may be asked about twice at a time.
-  readonly #asked = new Map<string, Deferred<number>[]>();
+  readonly #asked = new Map<string, Deferred<Kept>[]>();
   #stream: Streams["Lease"] | undefined;
   #pending = 0;
   #fault: EtcdFault | undefined;
@@ -86,9 +92,9 @@ class Line {
     return this.#pending;
   }
 
-  async renew(leaseId: string, withinMs: number): Promise<number> {
+  async renew(leaseId: string, withinMs: number): Promise<Kept> {
     this.#pending += 1;
-    const answer = deferred<number>();
+    const answer = deferred<Kept>();
     const stop = this.#clock.after(withinMs, () => {
       this.close(new EtcdFault("late", "no answer in time", this.member.host));
       answer.reject(this.#fault ?? new EtcdFault("late", "no answer in time", this.member.host));
@@ -120,9 +126,9 @@ class Line {
 
   #open(stream: Streams["Lease"]): void {
     this.#stream = stream;
-    stream.on("data", ({ ID, TTL }) => {
+    stream.on("data", ({ ID, TTL, header }) => {
       const answers = this.#asked.get(ID);
-      answers?.shift()?.resolve(Math.max(0, Number(TTL)));
+      answers?.shift()?.resolve({ ttlS: Math.max(0, Number(TTL)), term: header.raft_term });
       if (answers?.length === 0) this.#asked.delete(ID);
     });
     stream.on("error", (error) => {
@@ -134,7 +140,7 @@ class Line {
     if (this.#fault !== undefined) stream.cancel();
   }
 
-  #ask(stream: Streams["Lease"], leaseId: string, answer: Deferred<number>): void {
+  #ask(stream: Streams["Lease"], leaseId: string, answer: Deferred<Kept>): void {
     if (this.#fault !== undefined) {
       answer.reject(this.#fault);
       return;

@@ -34,6 +34,8 @@ export interface EtcdLease {
   readonly ttlS: number;
   /** It lives from here for its ttl, by the monotonic clock (P3). */
   readonly sinceMs: number;
+  /** Which leader has said so; undefined when the whole cluster has. */
+  readonly term?: string;
 }
 
 interface Idle {
@@ -102,18 +104,22 @@ export class LeasePool {
   /** @returns undefined when it has ended @throws EtcdFault */
   async keepAlive(id: string, limit: Limit): Promise<EtcdLease | undefined> {
     const sinceMs = this.#clock.monotonicMs(); // P3
-    const ttlS = await this.#keepAlives.renew(id, limit);
-    return ttlS > 0 ? { id, ttlS, sinceMs } : undefined;
+    const { ttlS, term } = await this.#keepAlives.renew(id, limit);
+    return ttlS > 0 ? { id, ttlS, sinceMs, term } : undefined;
   }
 
   /** How long it lives on at the least; 0 when it has ended or is about to. @throws EtcdFault */
-  async remainingMs(id: string, limit: Limit): Promise<number> {
+  async remaining(
+    id: string,
+    limit: Limit,
+  ): Promise<{ readonly ms: number; readonly term: string }> {
     const sinceMs = this.#clock.monotonicMs();
-    const { TTL } = await this.#turnstile.pass(() =>
+    const { TTL, header } = await this.#turnstile.pass(() =>
       this.#cluster.ask("Lease", "leaseTimeToLive", { ID: id }, limit),
     );
     // Seconds that have begun are not counted by etcd.
-    return Math.max(0, Number(TTL) * 1000 - (this.#clock.monotonicMs() - sinceMs));
+    const ms = Math.max(0, Number(TTL) * 1000 - (this.#clock.monotonicMs() - sinceMs));
+    return { ms, term: header.raft_term };
   }
 
   /** Revokes what is idle, for a moment at the most. */

@@ -6,7 +6,8 @@
 //       and that what is remembered is what was read; later, the key's create revision *and* its
 //       etcd lease. What has changed meanwhile is read from the answer and looked at again.
 //   E3. Renewing keeps the etcd lease alive *first*, then proves by such a write that the lock
-//       was still there: then its whole ttl was before it.
+//       was still there: then its whole ttl was before it. Both under one leader: one that has
+//       been deposed and does not know it yet may say that it has kept a lease alive.
 //   E4. A ttl cannot be changed. A longer one means another etcd lease, put in place by the same
 //       write; a shorter one too, once less than it is left. Until then the old one stays, and is
 //       not kept alive: so an end never moves to an earlier time.
@@ -163,9 +164,9 @@ export class Locks {
     if (result === undefined) return { row: await this.#read(resource, limit) };
     if (!result.isDone) return { row: this.#rowIn(result, resource) };
     const { revision } = result;
-    return {
-      lease: this.#granted({ value, etcdLease: lease.id, token: revision, revision }, lease),
-    };
+    const held = { value, etcdLease: lease.id, token: revision, revision };
+    if (!isOfOneLeader(lease, result)) return this.#extend(held, lease.ttlS, limit);
+    return { lease: this.#granted(held, lease) };
   }
 
   // E3, E4
@@ -175,15 +176,12 @@ export class Locks {
       return kept === undefined ? this.#ended(held, limit) : this.#write(held, ttlS, kept, limit);
     }
     if (ttlS < held.value.grantedS) {
-      const sinceMs = this.#clock.monotonicMs();
-      const remainingMs = await this.#leases.remainingMs(held.etcdLease, limit);
-      if (remainingMs >= ttlS * 1000) {
-        // Seen from here, it lives as if it had been kept alive by so much earlier.
-        const ttlMs = held.value.grantedS * 1000;
-        const lease = { id: held.etcdLease, ttlS: held.value.grantedS };
-        return this.#write(
-          ...([held, ttlS, { ...lease, sinceMs: sinceMs + remainingMs - ttlMs }, limit] as const),
-        );
+      const { ms, term } = await this.#leases.remaining(held.etcdLease, limit);
+      if (ms >= ttlS * 1000) {
+        // It lives as if it had been kept alive so much earlier.
+        const sinceMs = this.#clock.monotonicMs() + ms - held.value.grantedS * 1000;
+        const lease = { id: held.etcdLease, ttlS: held.value.grantedS, sinceMs, term };
+        return this.#write(held, ttlS, lease, limit);
       }
     }
     return this.#write(held, ttlS, await this.#leases.take(ttlS, limit), limit);
@@ -212,6 +210,7 @@ export class Locks {
     if (!result.isDone) return { row: this.#rowIn(result, resource) };
     if (isMoving) this.#leases.giveBack({ id: held.etcdLease, ttlS: held.value.grantedS });
     const row = { ...held, value, etcdLease: lease.id, revision: result.revision };
+    if (!isOfOneLeader(lease, result)) return { row: { held: row, last: undefined } };
     return { lease: this.#granted(row, lease) };
   }
 
@@ -290,8 +289,8 @@ export class Locks {
   }
 
   async #seen(held: HeldRow, limit: Limit): Promise<Lease> {
-    const remainingMs = await this.#leases.remainingMs(held.etcdLease, limit);
-    const seenMs = Math.max(LEAST_SEEN_MS, Math.floor(remainingMs));
+    const { ms } = await this.#leases.remaining(held.etcdLease, limit);
+    const seenMs = Math.max(LEAST_SEEN_MS, Math.floor(ms));
     return toLease(held, seenMs, this.#clock.wallMs());
   }
 }
@@ -303,6 +302,11 @@ interface Write {
   readonly resource: string;
   readonly compare: Compare[];
   readonly success: Operation[];
+}
+
+// E3
+function isOfOneLeader({ term }: EtcdLease, result: WriteResult): boolean {
+  return term === undefined || term === result.term;
 }
 
 function createdAt(key: Buffer, revision: bigint): Compare {

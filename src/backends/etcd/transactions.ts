@@ -17,6 +17,8 @@ export interface WriteResult {
   readonly isDone: boolean;
   /** The store's revision after it, which is that of what it wrote. */
   readonly revision: bigint;
+  /** Under which leader. */
+  readonly term: string;
   /** What the operations found that were carried out. */
   readonly results: readonly OperationResult[];
 }
@@ -64,9 +66,10 @@ export class Transactions {
     const txn = isOne ? first : { success: txns.map((inner) => ({ request_txn: inner })) };
     const answer = await this.#cluster.once("KV", "txn", txn, limit);
     const inner = isOne ? [answer] : answer.responses.map((each) => each.response_txn);
+    const { raft_term: term } = answer.header;
     const revision = BigInt(answer.header.revision);
     return inner.map(({ succeeded, responses }) => ({
-      ...{ isDone: succeeded, revision, results: responses },
+      ...{ isDone: succeeded, revision, term, results: responses },
     }));
   }
 }

@@ -139,6 +139,35 @@ describe.skipIf(missing !== undefined)("between a look and a write", () => {
     expect((await holder(other, "touched"))?.token).toBe(lease.token);
   });
 
+  it("the leader changes after it kept the lease alive: the new one is asked too", async () => {
+    await using cluster = await EtcdServer.start({ members: 3 });
+    await using patient = await SlowClient.open(cluster);
+    const members = cluster.members.map(({ address }) => cluster.admin({ hosts: address }));
+    const moveLeader = async (): Promise<void> => {
+      const leader = cluster.members.indexOf(await cluster.leader());
+      const next = await members[(leader + 1) % 3]?.maintenance.status();
+      await members[leader]?.maintenance.moveLeader({ targetID: next?.header.member_id ?? "" });
+      await new Promise((wake) => setTimeout(wake, 1500));
+    };
+    const lease = await patient.locks.acquire(ask("deposed", { ttlMs: 20_000 }), limit());
+    if (lease.kind !== "granted") throw new Error(lease.kind);
+    for (const ttlMs of [undefined, 10_000]) {
+      patient.transactions.before = moveLeader;
+      const renewed = await patient.locks.renew({ ...lease.lease, ttlMs }, limit());
+      if (renewed.kind !== "renewed") throw new Error(renewed.kind);
+      expect(renewed.lease.token).toBe(lease.lease.token);
+      // What the first one said was a second and a half old by now.
+      if (ttlMs === undefined) expect(renewed.lease.remainingMs).toBeGreaterThan(19_000);
+    }
+    await patient.locks.release(lease.lease, limit());
+    // Its etcd lease is used again: it was kept alive for this by the old leader.
+    patient.transactions.before = moveLeader;
+    const next = await patient.locks.acquire(ask("deposed", { ttlMs: 20_000 }), limit());
+    if (next.kind !== "granted") throw new Error(next.kind);
+    expect(next.created).toBe(true);
+    expect(next.lease.remainingMs).toBeGreaterThan(19_000);
+  });
+
   it("etcd ends the lease after it was kept alive: the renewal is told that it is lost", async () => {
     const lease = await take(other, "ended");
     const admin = server.admin();

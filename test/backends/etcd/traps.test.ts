@@ -146,6 +146,31 @@ describe.skipIf(missing !== undefined)("etcd's traps", () => {
     expect(renewed?.kind === "renewed" && renewed.lease.ttlMs).toBe(5000);
   });
 
+  it("a server that takes fewer operations at a time is given fewer", async () => {
+    await using narrow = await EtcdServer.start({ flags: ["--max-txn-ops", "8"] });
+    await using backend = await open(narrow.address);
+    const asks = Array.from({ length: 200 }, (_, n) => ask(`narrow/${String(n)}`));
+    const all = (answers: readonly { kind: string }[], kind: string): boolean =>
+      answers.every((answer) => answer.kind === kind);
+    expect(all(await backend.acquire(asks), "granted")).toBe(true);
+    expect(all(await backend.renew(asks), "renewed")).toBe(true);
+    expect(all(await backend.release(asks), "released")).toBe(true);
+  });
+
+  it("what its holders have said may be long, for all of them at once", async () => {
+    await using backend = await open(server.address);
+    // With quotes, which are written as two characters.
+    const labels = Object.fromEntries(
+      Array.from({ length: 32 }, (_, n) => [`${"k".repeat(60)}${String(n)}`, '"'.repeat(256)]),
+    );
+    const asks = Array.from({ length: 300 }, (_, n) => ask(`long/${String(n)}`, { labels }));
+    for (const answer of await backend.acquire(asks)) expect(outcome(answer)).toBe("granted");
+    const page = await backend.list({ prefix: "long/", after: undefined, limit: 1000 });
+    expect(page).toHaveLength(asks.length);
+    expect(page[299]?.labels).toEqual(labels);
+    await backend.release(asks);
+  });
+
   it("what is left is never told to be more than it is", async () => {
     await using backend = await open(server.address);
     const startedMs = performance.now();
