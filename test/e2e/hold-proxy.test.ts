@@ -66,7 +66,7 @@ describe.each(SPOILT)("a connection that %s", { concurrent: true }, (name, spoil
     const spoiltMs = systemClock.monotonicMs();
     const lostMs = await lost;
     expect(hold.state).toBe("LOST");
-    expect(lostMs - hold.deadlineMs).toBeLessThan(100);
+    expect(lostMs - hold.deadlineMs).toBeLessThan(250);
     const { granted, atMs } = await next;
     expect(granted.kind).toBe("granted");
     expect(atMs).toBeGreaterThan(lostMs);
@@ -94,7 +94,8 @@ describe.each(SPOILT)("a connection that %s", { concurrent: true }, (name, spoil
     expect((await two.ended).code).toBe(0);
     const [first, second] = [home.life(`${id}-1`), home.life(`${id}-2`)];
     expect(second?.firstMs).toBeGreaterThan(first?.lastMs ?? Infinity);
-    expect((second?.firstMs ?? Infinity) - spoiltMs).toBeLessThan(TTL_MS + 500 + 500);
+    // The start of a process included.
+    expect((second?.firstMs ?? Infinity) - spoiltMs).toBeLessThan(TTL_MS + 2000);
     await until("the first command is dead", () => !isAlive(first?.pid ?? 0));
     const ended = await one.ended;
     expect(ended.code).toBe(76);
