@@ -35,7 +35,7 @@ import {
 } from "./leases.js";
 import { Limit } from "./limit.js";
 import { connectionParts, quotedTable } from "./names.js";
-import { Pruning } from "./prune.js";
+import { prune } from "./prune.js";
 import { Batch, type Questions } from "./questions.js";
 import { Session } from "./session.js";
 import { DEFAULT_TABLE, DEFAULT_TIMEOUT, type PostgresqlSettings } from "./settings.js";
@@ -91,7 +91,6 @@ class PostgresqlBackend implements Backend {
   /** For what waits for other sessions' locks. */
   readonly #patient: Lane;
   readonly #hints: Hints;
-  readonly #pruning: Pruning;
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosed = false;
 
@@ -106,7 +105,6 @@ class PostgresqlBackend implements Backend {
     this.#main = new Lane(connector);
     this.#swift = new Lane(connector);
     this.#patient = new Lane(connector);
-    this.#pruning = new Pruning(this.#main);
     this.#hints = new Hints(connector, clock, timeoutMs, (processId) =>
       [this.#main, this.#patient].some((own) => own.processId === processId),
     );
@@ -245,7 +243,7 @@ class PostgresqlBackend implements Backend {
   }
 
   #prune(newRows: number): void {
-    void this.#call((limit) => this.#pruning.step(newRows, limit)).catch(() => undefined);
+    void this.#call((limit) => prune(this.#main, newRows, limit)).catch(() => undefined);
   }
 
   async #call<T>(work: (limit: Limit) => Promise<T>): Promise<T> {

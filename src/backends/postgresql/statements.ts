@@ -48,7 +48,7 @@ export interface Patience {
 /**
  * The table. Names are kept as bytes: they are ordered by them, and a text has no NUL. Times are
  * µs since 1970 by the server's clock. A row outlives its lease and remembers its token and its
- * last id; the row of no name keeps the floor of tokens. Renewals leave the index alone, and
+ * last id; the row of no name keeps the floor of tokens, and where the search for old rows goes on. Renewals leave the index alone, and
  * find room beside the row (fillfactor), so that they cost no work later.
  */
 export function tableSql(table: string): string {
@@ -187,8 +187,10 @@ export function statements(table: string, channel: string): Statements {
     UNION ALL SELECT 'not-held', ord FROM locked, clock
       WHERE NOT (locked.expires_us > clock.now_us AND coalesce(if_revision = revision, true))`;
 
-  const empty = (resource: string, token: string): string =>
-    `${resource}, '', '', ${token}, 0, 0, 0, 0, ${NOW_US}, '', '{}'`;
+  // The values of a row in the order of COLUMNS.
+  const empty = (resource: string, token: string, reason = "''"): string =>
+    `${resource}, '', '', ${reason}, '{}', ${token}, 0, 0, 0, 0, ${NOW_US}`;
+  const columns = [...COLUMNS.keys()].join(", ");
 
   return {
     acquire: patience("acquire", acquire),
@@ -197,7 +199,7 @@ export function statements(table: string, channel: string): Statements {
     make: {
       name: "stormlock_make",
       text: `
-        INSERT INTO ${table} AS t SELECT ${empty("resource", "0")}
+        INSERT INTO ${table} AS t (${columns}) SELECT ${empty("resource", "0")}
         FROM unnest($1::bytea[]) AS a (resource)
         WHERE NOT EXISTS (SELECT FROM ${table} o WHERE o.resource = a.resource)
         ORDER BY a.resource ON CONFLICT (resource) DO NOTHING`,
@@ -230,24 +232,31 @@ export function statements(table: string, channel: string): Statements {
       text: `
         WITH ${START}, looked AS MATERIALIZED (
           SELECT t.resource, greatest(t.expires_us, t.touched_us) AS idle_since_us
-          FROM ${table} t WHERE t.resource > $1 ORDER BY t.resource LIMIT $2
+          FROM ${table} t WHERE t.resource > coalesce(
+            (SELECT decode(f.reason, 'hex') FROM ${table} f WHERE f.resource = ${FLOOR}), ${FLOOR})
+          ORDER BY t.resource LIMIT $1
         ), old AS MATERIALIZED (
-          SELECT t.resource, t.token FROM start, looked JOIN ${table} t ON t.resource = looked.resource
+          SELECT t.resource, t.token
+          FROM start, looked JOIN ${table} t ON t.resource = looked.resource
           WHERE looked.idle_since_us < start.now_us - ${String(KEEP_ROWS_US)}
             AND greatest(t.expires_us, t.touched_us) < start.now_us - ${String(KEEP_ROWS_US)}
           ORDER BY t.resource FOR UPDATE OF t SKIP LOCKED
         ), gone AS (
           DELETE FROM ${table} t USING old WHERE t.resource = old.resource RETURNING old.token
-        ), floor AS (
-          INSERT INTO ${table} AS t SELECT ${empty(FLOOR, "max(token)")} FROM gone HAVING count(*) > 0
-          ON CONFLICT (resource) DO UPDATE SET token = greatest(t.token, EXCLUDED.token)
+        ), swept AS MATERIALIZED (
+          SELECT CASE WHEN count(*) < $1 THEN '' ELSE
+            (SELECT encode(l.resource, 'hex') FROM looked l ORDER BY l.resource DESC LIMIT 1)
+          END AS until FROM looked
         )
-        SELECT encode(resource, 'hex') FROM looked ORDER BY resource`,
+        INSERT INTO ${table} AS t (${columns})
+        SELECT ${empty(FLOOR, "coalesce((SELECT max(token) FROM gone), 0)", "swept.until")} FROM swept
+        ON CONFLICT (resource) DO UPDATE
+          SET token = greatest(t.token, EXCLUDED.token), reason = EXCLUDED.reason`,
     },
     touch: {
       name: "stormlock_touch",
       text: `
-        INSERT INTO ${table} AS t SELECT ${empty(FLOOR, "0")}
+        INSERT INTO ${table} AS t (${columns}) SELECT ${empty(FLOOR, "0")}
         ON CONFLICT (resource) DO UPDATE SET touched_us = EXCLUDED.touched_us`,
     },
   };

@@ -44,7 +44,7 @@ describeWithPostgresql("postgresql, two sessions", () => {
       );
     }
     await other.query("COMMIT");
-    return work;
+    return await work;
   }
 
   it("a token is computed after the wait for the row, from what is then in it", async () => {
