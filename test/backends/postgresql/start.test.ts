@@ -5,6 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { PostgresqlSettings } from "../../../src/backends/postgresql/settings.js";
+import { tableSql } from "../../../src/backends/postgresql/statements.js";
 import type { LockError } from "../../../src/lock/errors.js";
 import { freePort } from "../../support/free-port.js";
 import {
@@ -192,7 +193,7 @@ describeWithPostgresql("postgresql, opened", () => {
       await stage.server.run(`ALTER ROLE ${ROLE} SET "${name}" = '${value}'`);
     }
     await using backend = await stage.open();
-    const names = Array.from({ length: 1000 }, (_, n) => `defaults/${String(n)}/\0é`);
+    const names = Array.from({ length: 1000 }, (_, n) => `defaults/${String(n)}/é`);
     const answers = await backend.acquire(names.map((name) => ask(name)));
     expect(answers.filter(({ kind }) => kind === "granted")).toHaveLength(1000);
     const listed = await backend.list({ prefix: "defaults/", after: undefined, limit: 2000 });
@@ -269,6 +270,18 @@ describeWithPostgresql("postgresql, opened", () => {
     expect(await refusal({ connection: `${stage.roleUrl()}?sslmode=require` })).toMatch(
       /does not support SSL/u,
     );
+  });
+
+  it("the documented table and query are the real ones", async () => {
+    const page = await readFile("docs/backends/postgresql.md", "utf8");
+    expect(page).toContain(tableSql("stormlock_leases"));
+    const query = /^SELECT convert_from[^;]*;/mu.exec(page)?.[0] ?? "";
+    await using backend = await stage.open();
+    await take(backend, "for people é", { principal: "zoë" });
+    expect(await stage.server.run(query)).toContainEqual({
+      ...{ convert_from: "for people é", principal: "zoë" },
+      expires: expect.any(Date) as Date,
+    });
   });
 
   it("keywords say the same as a URL", async () => {
