@@ -221,7 +221,6 @@ export class Keeper implements AsyncDisposable {
     this.#stream = undefined;
     stream?.link.close();
     this.#lastError = error;
-    this.#aloneSinceMs ??= nowMs;
     this.#address += 1;
     this.#failures += 1;
     const rounds = this.#failures / this.#links.length;

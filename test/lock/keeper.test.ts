@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
 import { holderDeadlineMs } from "../../src/lock/deadline.js";
 import { LockError, type ErrorKind } from "../../src/lock/errors.js";
@@ -194,6 +195,28 @@ describe("keeping a lock", () => {
     expect(held.deadlineMs).toBe(holderDeadlineMs(t0 + 4000, TTL_MS, TTL_MS));
   });
 
+  it("goes by its own ttl, whatever a straying word says of another", async () => {
+    const { clock, at, held, t0 } = await startHeld(() => undefined);
+    const { link } = at(0);
+    link.say({ kind: "queued", resource: RESOURCE, position: 1, holder: undefined, ttlMs: 60_000 });
+    await clock.advance(4000);
+    link.ack();
+    await clock.settle();
+    expect(held.deadlineMs).toBe(holderDeadlineMs(t0 + 4000, TTL_MS, TTL_MS));
+  });
+
+  it("goes by the ttl that the daemon has given it", async () => {
+    const { clock, hold, at } = startKeeper();
+    const holder = hold({ ttlMs: undefined });
+    await clock.settle();
+    const t0 = clock.monotonicMs();
+    at(0).link.grant({ ttlMs: 3000 });
+    await clock.settle();
+    expect(holder.hold.deadlineMs).toBe(holderDeadlineMs(t0, 3000, 3000));
+    await clock.advance(1500);
+    expect(holder.hold.state).toBe("AT_RISK");
+  });
+
   it("takes for itself what an ack says of it alone", async () => {
     const { clock, at, held, t0 } = await startHeld(() => undefined);
     await clock.advance(4000);
@@ -203,9 +226,15 @@ describe("keeping a lock", () => {
   });
 
   it("is at risk when no ack has come for half a ttl, lost at the deadline, and then for good", async () => {
-    const { clock, at, held, lost } = await startHeld(() => undefined, { addresses: 1 });
+    const { clock, at, held, lost, t0 } = await startHeld(() => undefined, {
+      ...{ addresses: 1, random: () => 0.77 },
+    });
     const states: string[] = [];
-    held.watch(() => states.push(held.state));
+    const told: number[] = [];
+    held.watch(() => {
+      states.push(held.state);
+      told.push(clock.monotonicMs());
+    });
     const { deadlineMs } = held;
     at(0).refusal = error("unreachable");
     await clock.advance(5999);
@@ -218,6 +247,7 @@ describe("keeping a lock", () => {
     expect(held.isHeld).toBe(false);
     expect(lost.why).toMatchObject({ kind: "lease-lost" });
     expect(states).toEqual(["AT_RISK", "LOST"]);
+    expect(told).toEqual([t0 + 6000, deadlineMs]);
 
     // The daemon is back and knows nothing of it: it is released, not resumed.
     at(0).refusal = undefined;
@@ -323,8 +353,12 @@ describe("a stream that breaks", () => {
     expect(at(1).link.last("resume")).toMatchObject({ leaseId: held.leaseId });
     expect([held.state, held.token, lost.why]).toEqual(["HELD", 7n, undefined]);
     expect(held.deadlineMs).toBe(holderDeadlineMs(clock.monotonicMs(), TTL_MS, TTL_MS));
+    at(0).link.break(error("unavailable", "once more"));
+    await clock.settle();
+    expect(at(1).link.isClosed).toBe(false);
     await clock.advance(60_000);
     expect(held.state).toBe("HELD");
+    expect(at(1).links).toHaveLength(1);
   });
 
   it("is left when a heartbeat stays unanswered for a period, or 5 s, whatever the connection says", async () => {
@@ -422,6 +456,19 @@ describe("a stream that breaks", () => {
     expect(at(0).links.length + at(1).links.length).toBeLessThan(32);
   });
 
+  it("after it has lived for a while is opened anew as soon as the first was", async () => {
+    const { clock, at, held } = await startHeld(obey, { addresses: 1 });
+    for (let round = 1; round < 8; round++) {
+      await clock.advance(60_000);
+      at(0).link.break(error("unavailable"));
+      await clock.advance(49);
+      expect(at(0).links).toHaveLength(round);
+      await clock.advance(1);
+      expect(at(0).links).toHaveLength(round + 1);
+    }
+    expect(held.state).toBe("HELD");
+  });
+
   it("ends those who wait when the daemon's reason is definite, and not those who hold", async () => {
     const { clock, hold, at, held } = await startHeld();
     at(0).behave = acknowledge;
@@ -446,6 +493,22 @@ describe("giving up", () => {
     expect(holder.error).toMatchObject({ kind: "unreachable", message: "refused" });
     await clock.advance(5000);
     expect(clock.pending).toBe(0);
+
+    // The next to ask has patience of its own, and a daemon that is back again.
+    for (const index of [0, 1]) {
+      at(index).refusal = undefined;
+      at(index).behave = obey;
+    }
+    await clock.advance(60_000);
+    const again = hold();
+    await clock.settle();
+    expect(again.hold.isHeld).toBe(true);
+    // Nobody has heard of the first, so there was nothing to take back.
+    expect(
+      at(0)
+        .links.concat(at(1).links)
+        .flatMap((link) => link.all("release")),
+    ).toEqual([]);
   });
 
   it("comes as unavailable when daemons are there and say nothing", async () => {
@@ -522,6 +585,7 @@ describe("giving up", () => {
     const leave = new AbortController();
     const holder = hold({ signal: leave.signal });
     await clock.settle();
+    expect(getEventListeners(leave.signal, "abort")).toEqual([]);
     leave.abort();
     await clock.settle();
     expect(holder.hold.state).toBe("HELD");
@@ -556,6 +620,47 @@ describe("releasing", () => {
     await clock.advance(1);
     expect(releasing.value).toBe("unknown");
     expect(clock.pending).toBe(0);
+  });
+
+  it("needs no daemon that has it: one that calls it lost has ended it as well", async () => {
+    const { clock, at, held, lost } = await startHeld(acknowledge);
+    const releasing = new Watched(held.release());
+    await clock.settle();
+    const { resource, leaseId } = held;
+    at(0).link.say({ kind: "lost", resource, leaseId, cause: "not-held" });
+    await clock.settle();
+    expect([releasing.value, held.state, lost.why]).toEqual(["not-held", "RELEASED", undefined]);
+  });
+
+  it("what is lost sends it at once, the holder having let go", async () => {
+    const { clock, at, held } = await startHeld(() => undefined, { addresses: 1 });
+    at(0).refusal = error("unreachable");
+    await clock.advance(8000);
+    at(0).refusal = undefined;
+    at(0).behave = acknowledge;
+    await clock.advance(held.deadlineMs - clock.monotonicMs());
+    expect([held.state, at(0).link.all("release").length]).toEqual(["LOST", 0]);
+    void held.release();
+    await clock.settle();
+    expect(at(0).link.all("release")).toHaveLength(1);
+  });
+
+  it("again and again puts off neither its end nor the next one's turn", async () => {
+    const { clock, at, held, hold } = await startHeld(acknowledge);
+    const releasing = new Watched(held.release());
+    const next = hold({ waitMs: 6000 });
+    await clock.advance(4000);
+    void held.release();
+    await clock.advance(1000);
+    expect(releasing.value).toBe("unknown");
+    // Five of its six seconds have gone by.
+    const { link } = at(0);
+    expect(link.last("acquire").waitMs).toBe(1000);
+    expect(link.kinds.slice(-2)).toEqual(["heartbeat", "acquire"]);
+    expect(link.all("release")).toHaveLength(1);
+    link.grant();
+    await clock.settle();
+    expect(next.hold.isHeld).toBe(true);
   });
 
   it("twice is releasing once", async () => {
