@@ -27,7 +27,6 @@ export type {
   IRequestOp as Operation,
   IResponseOp as OperationResult,
   ITxnRequest as Txn,
-  ITxnResponse as TxnAnswer,
 } from "etcd3/lib/rpc.js";
 
 interface Call<Ask, Answer> {

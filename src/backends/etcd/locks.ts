@@ -30,17 +30,9 @@ import { EtcdFault } from "./faults.js";
 import type { Keys } from "./keys.js";
 import type { EtcdLease, LeasePool } from "./lease-pool.js";
 import type { Limit } from "./limit.js";
-import {
-  heldRow,
-  heldText,
-  lastRow,
-  lastText,
-  toLease,
-  type HeldRow,
-  type HeldValue,
-  type Row,
-} from "./rows.js";
-import { foundIn, rangeOf, type Transactions, type WriteResult } from "./transactions.js";
+import { heldRow, toLease, type HeldRow, type HeldValue, type Row } from "./rows.js";
+import { Shelf } from "./shelf.js";
+import type { Transactions, WriteResult } from "./transactions.js";
 
 // Somebody else was faster every time: more would be no accident.
 const MOST_ROUNDS = 8;
@@ -56,19 +48,21 @@ const LEAST_SEEN_MS = 250;
 export class Locks {
   readonly #keys: Keys;
   readonly #transactions: Transactions;
+  readonly #shelf: Shelf;
   readonly #leases: LeasePool;
   readonly #clock: Clock;
 
   constructor(keys: Keys, transactions: Transactions, leases: LeasePool, clock: Clock) {
     this.#keys = keys;
     this.#transactions = transactions;
+    this.#shelf = new Shelf(keys, transactions);
     this.#leases = leases;
     this.#clock = clock;
   }
 
   /** @throws EtcdFault, as all here */
   async acquire(ask: AcquireAsk, limit: Limit): Promise<AcquireAnswer> {
-    let row = await this.#read(ask.resource, limit);
+    let row = await this.#shelf.read(ask.resource, limit);
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const { held, last } = row;
       if (held !== undefined && held.value.leaseId !== ask.leaseId) {
@@ -91,7 +85,7 @@ export class Locks {
   }
 
   async renew({ resource, leaseId, ttlMs }: RenewAsk, limit: Limit): Promise<RenewAnswer> {
-    let row = await this.#read(resource, limit);
+    let row = await this.#shelf.read(resource, limit);
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const { held } = row;
       if (held?.value.leaseId !== leaseId) return { kind: "lost" };
@@ -105,20 +99,17 @@ export class Locks {
 
   async release(ask: ReleaseAsk, limit: Limit): Promise<ReleaseAnswer> {
     const { resource, leaseId, ifRevision } = ask;
-    const key = this.#keys.held(resource);
-    let row = await this.#read(resource, limit);
+    let row = await this.#shelf.read(resource, limit);
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const { held } = row;
       if (held?.value.leaseId !== leaseId) return { kind: "not-held" };
       if (ifRevision !== undefined && held.revision !== ifRevision) return { kind: "not-held" };
       const result = await this.#transactions.write(
         {
-          compare: [
-            ...this.#unchanged(held),
-            ...(ifRevision === undefined ? [] : [modifiedAt(key, ifRevision)]),
-          ],
-          success: [{ request_delete_range: { key } }],
-          failure: this.#look(resource),
+          compare:
+            ifRevision === undefined ? this.#shelf.unchanged(held) : this.#shelf.untouched(held),
+          success: [this.#shelf.deleteHeld(resource)],
+          failure: this.#shelf.look(resource),
         },
         limit,
       );
@@ -126,7 +117,7 @@ export class Locks {
         this.#leases.giveBack({ id: held.etcdLease, ttlS: held.value.grantedS });
         return { kind: "released" };
       }
-      row = this.#rowIn(result, resource);
+      row = this.#shelf.rowIn(result, resource);
     }
     throw tooBusy(resource);
   }
@@ -155,14 +146,11 @@ export class Locks {
       ...{ ttlS: lease.ttlS, grantedS: lease.ttlS },
       createdAtUs: BigInt(Math.floor(this.#clock.wallMs() * 1000)),
     };
-    const compare = [
-      createdAt(this.#keys.held(resource), 0n),
-      modifiedAt(this.#keys.last(resource), row.last?.revision ?? 0n),
-    ];
-    const success = [this.#putHeld(value, lease), this.#putLast(value)];
+    const compare = this.#shelf.isFree(resource, row);
+    const success = [this.#shelf.putHeld(value, lease), this.#shelf.putLast(value)];
     const result = await this.#attach(lease, { resource, compare, success }, limit);
-    if (result === undefined) return { row: await this.#read(resource, limit) };
-    if (!result.isDone) return { row: this.#rowIn(result, resource) };
+    if (result === undefined) return { row: await this.#shelf.read(resource, limit) };
+    if (!result.isDone) return { row: this.#shelf.rowIn(result, resource) };
     const { revision } = result;
     const held = { value, etcdLease: lease.id, token: revision, revision };
     if (!isOfOneLeader(lease, result)) return this.#extend(held, lease.ttlS, limit);
@@ -200,14 +188,17 @@ export class Locks {
     };
     const write = {
       resource,
-      compare: this.#unchanged(held),
-      success: [this.#putHeld(value, lease), ...(isKeptLong ? [] : [this.#putLast(value)])],
+      compare: this.#shelf.unchanged(held),
+      success: [
+        this.#shelf.putHeld(value, lease),
+        ...(isKeptLong ? [] : [this.#shelf.putLast(value)]),
+      ],
     };
     const result = isMoving
       ? await this.#attach(lease, write, limit)
       : await this.#attempt(write, limit);
-    if (result === undefined) return { row: await this.#read(resource, limit) };
-    if (!result.isDone) return { row: this.#rowIn(result, resource) };
+    if (result === undefined) return { row: await this.#shelf.read(resource, limit) };
+    if (!result.isDone) return { row: this.#shelf.rowIn(result, resource) };
     if (isMoving) this.#leases.giveBack({ id: held.etcdLease, ttlS: held.value.grantedS });
     const row = { ...held, value, etcdLease: lease.id, revision: result.revision };
     if (!isOfOneLeader(lease, result)) return { row: { held: row, last: undefined } };
@@ -216,7 +207,7 @@ export class Locks {
 
   // etcd says that the lease has ended: then its key has gone with it, or has been moved.
   async #ended(held: HeldRow, limit: Limit): Promise<Outcome> {
-    const row = await this.#read(held.value.resource, limit);
+    const row = await this.#shelf.read(held.value.resource, limit);
     if (row.held?.etcdLease !== held.etcdLease) return { row };
     // Neither true nor false: to be asked again.
     throw new EtcdFault("unready", "a lease has ended and its key is still there");
@@ -239,44 +230,12 @@ export class Locks {
   async #attempt(write: Write, limit: Limit): Promise<WriteResult | undefined> {
     const { resource, compare, success } = write;
     try {
-      const txn = { compare, success, failure: this.#look(resource) };
+      const txn = { compare, success, failure: this.#shelf.look(resource) };
       return await this.#transactions.write(txn, limit);
     } catch (fault) {
       if (fault instanceof EtcdFault && fault.isLeaseGone) return undefined;
       throw fault;
     }
-  }
-
-  async #read(resource: string, limit: Limit): Promise<Row> {
-    const keys = [this.#keys.held(resource), this.#keys.last(resource)];
-    const [held, last] = await this.#transactions.read(keys, limit);
-    return { held: heldRow(held, resource), last: lastRow(last) };
-  }
-
-  #look(resource: string): Operation[] {
-    return [rangeOf(this.#keys.held(resource)), rangeOf(this.#keys.last(resource))];
-  }
-
-  #rowIn({ results }: WriteResult, resource: string): Row {
-    const [held, last] = results.map(foundIn);
-    return { held: heldRow(held, resource), last: lastRow(last) };
-  }
-
-  // E2
-  #unchanged({ value, token, etcdLease }: HeldRow): Compare[] {
-    const key = this.#keys.held(value.resource);
-    return [createdAt(key, token), { key, target: "Lease", result: "Equal", lease: etcdLease }];
-  }
-
-  #putHeld(value: HeldValue, lease: EtcdLease): Operation {
-    const key = this.#keys.held(value.resource);
-    return { request_put: { key, value: heldText(value), lease: lease.id } };
-  }
-
-  // E6
-  #putLast({ resource, leaseId, keptUntilMs }: HeldValue): Operation {
-    const key = this.#keys.last(resource);
-    return { request_put: { key, value: lastText(leaseId, keptUntilMs) } };
   }
 
   #keepUntil(ttlS: number): number {
@@ -307,14 +266,6 @@ interface Write {
 // E3
 function isOfOneLeader({ term }: EtcdLease, result: WriteResult): boolean {
   return term === undefined || term === result.term;
-}
-
-function createdAt(key: Buffer, revision: bigint): Compare {
-  return { key, target: "Create", result: "Equal", create_revision: String(revision) };
-}
-
-function modifiedAt(key: Buffer, revision: bigint): Compare {
-  return { key, target: "Mod", result: "Equal", mod_revision: String(revision) };
 }
 
 function tooBusy(resource: string): EtcdFault {

@@ -45,7 +45,8 @@ describe.skipIf(missing !== undefined)("etcd's tokens and memory", () => {
     const old = many("old", 100);
     const grants = await backend.acquire(old);
     await backend.release(old);
-    await take(backend, "old/held", { ttlMs: 72 * HOUR_MS });
+    // By the late clocks it ended long ago. They are not asked.
+    await take(backend, "old/held");
 
     // 23 hours are not enough.
     await using soon = await open(server.address, {}, shifted(23 * HOUR_MS));
