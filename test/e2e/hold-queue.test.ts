@@ -1,13 +1,13 @@
 // Who waits is served in the order of arrival.
 
-import { describe, expect, test } from "vitest";
+import { describe, test } from "vitest";
 import { connect } from "../../src/index.js";
 import { StockClient } from "../rpc/support/stock-client.js";
 import { HoldStream, tokenOf } from "../rpc/support/hold-stream.js";
 import { HoldHome, hostMs, pause } from "../support/hold-cli.js";
 
-describe("a queue", () => {
-  test("of twenty streams that arrive 20 ms apart is served in order", async () => {
+describe("a queue", { concurrent: true }, () => {
+  test("of twenty streams that arrive 20 ms apart is served in order", async ({ expect }) => {
     await using home = await HoldHome.make();
     const { address } = await home.daemon();
     await using client = new StockClient(address);
@@ -38,7 +38,9 @@ describe("a queue", () => {
     holder.break();
   });
 
-  test("of eight commands is served one by one, and every exit code is right", async () => {
+  test("of eight commands is served one by one, and every exit code is right", async ({
+    expect,
+  }) => {
     await using home = await HoldHome.make();
     const { address } = await home.daemon();
     const how = { servers: [address], ttl: "5s" };
@@ -62,7 +64,9 @@ describe("a queue", () => {
     expect(await watcher.current("x")).toBeUndefined();
   });
 
-  test("takes the next one at once: no command waits for a ttl or for a poll", async () => {
+  test("takes the next one at once: no command waits for a ttl or for a poll", async ({
+    expect,
+  }) => {
     await using home = await HoldHome.make();
     const { address } = await home.daemon();
     const how = { servers: [address], ttl: "60s" };
@@ -76,7 +80,7 @@ describe("a queue", () => {
     expect(gapMs).toBeLessThan(1000);
   });
 
-  test("loses who is killed while he waits, and delays nobody by that", async () => {
+  test("loses who is killed while he waits, and delays nobody by that", async ({ expect }) => {
     await using home = await HoldHome.make();
     const { address } = await home.daemon();
     const how = { servers: [address], ttl: "60s" };

@@ -1,7 +1,7 @@
 // Whatever is stopped, the first command's last sign of life comes before the second one's first.
 
 import { describe, expect, test } from "vitest";
-import { HoldHome, isLong, pause, until } from "../support/hold-cli.js";
+import { HoldHome, isLong, pause } from "../support/hold-cli.js";
 
 const TRIALS = isLong ? 30 : 6;
 const AT_A_TIME = 6;
@@ -19,6 +19,7 @@ describe.each(WHAT)("when SIGSTOP meets %s", (_name, stops) => {
     { timeout: isLong ? 300_000 : 60_000 },
     async () => {
       let stuck = 0;
+      let tried = 0;
       for (let at = 0; at < TRIALS; at += AT_A_TIME) {
         await using home = await HoldHome.make();
         // The second holder has a daemon of its own, so that nothing keeps it waiting but the lock.
@@ -35,8 +36,12 @@ describe.each(WHAT)("when SIGSTOP meets %s", (_name, stops) => {
             { ...how, servers: [second.address] },
             home.beat(`${name}-2`, 100),
           );
-          await two.stderrMatches(/waiting for trial/u);
-          return { name, one, two, token };
+          // On a crowded machine two seconds may pass by themselves: then there is no trial.
+          const hasWaited = await two.stderrMatches(/waiting for trial/u).then(
+            () => true,
+            () => false,
+          );
+          return { name, one, two, token, hasWaited };
         });
         const begun = await Promise.all(trials);
         // Not all at the same moment of their periods.
@@ -55,22 +60,26 @@ describe.each(WHAT)("when SIGSTOP meets %s", (_name, stops) => {
         ]);
         if (!isServed) first.running.kill("SIGCONT");
         stuck += isServed ? 0 : 1;
-        for (const { name, two, token } of begun) {
-          expect((await two.ended).code).toBe(0);
+        for (const { name, two, token, hasWaited } of begun) {
+          const { code } = await two.ended;
+          expect([0, 76]).toContain(code);
           const before = home.life(`${name}-1`);
           const after = home.life(`${name}-2`);
-          expect(after?.firstMs).toBeGreaterThan(before?.lastMs ?? Infinity);
-          expect(BigInt(after?.token ?? 0)).toBeGreaterThan(BigInt(token));
+          if (after === undefined) continue;
+          if (hasWaited && code === 0) tried += 1;
+          expect(after.firstMs).toBeGreaterThan(before?.lastMs ?? Infinity);
+          expect(BigInt(after.token)).toBeGreaterThan(BigInt(token));
         }
         // And whoever wakes up again knows that it has lost.
         first.running.kill("SIGCONT");
         for (const { one } of begun) one.kill("SIGCONT");
         for (const { one, name } of begun) {
+          const dead = home.life(`${name}-1`);
           expect((await one.ended).code).toBe(76);
-          const { lastMs = NaN } = home.life(`${name}-1`) ?? {};
-          await until(`${name} stays dead`, () => home.life(`${name}-1`)?.lastMs === lastMs);
+          expect(home.life(`${name}-1`)).toEqual(dead);
         }
       }
+      expect(tried).toBeGreaterThan(TRIALS / 2);
       // It is a matter of a millisecond in every second.
       expect(stuck).toBeLessThan(TRIALS / AT_A_TIME / 2 + 1);
     },

@@ -1,5 +1,5 @@
 import * as grpc from "@grpc/grpc-js";
-import { describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import { systemClock } from "../../src/system-clock.js";
 import { MemoryStore, type Faults } from "../support/memory-backend.js";
 import { Proxy } from "../support/proxy.js";
@@ -12,8 +12,10 @@ const { status } = grpc;
 const pause = (delayMs: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, delayMs));
 
-describe("a stream that breaks", () => {
-  it("releases nothing: resumed on another connection, the lease has the same token", async () => {
+describe("a stream that breaks", { concurrent: true }, () => {
+  it("releases nothing: resumed on another connection, the lease has the same token", async ({
+    expect,
+  }) => {
     await using daemon = await startDaemon();
     await using first = new StockClient(daemon.address);
     const broken = new HoldStream(first);
@@ -41,7 +43,7 @@ describe("a stream that breaks", () => {
     stream.break();
   });
 
-  it("has its lease resumed on another daemon, with the same token", async () => {
+  it("has its lease resumed on another daemon, with the same token", async ({ expect }) => {
     const store = new MemoryStore(systemClock);
     await using one = await startDaemon({}, store.open());
     await using two = await startDaemon({}, store.open());
@@ -58,7 +60,9 @@ describe("a stream that breaks", () => {
     stream.break();
   });
 
-  it("tells the old stream, if it lives, that another one has resumed its lease", async () => {
+  it("tells the old stream, if it lives, that another one has resumed its lease", async ({
+    expect,
+  }) => {
     await using daemon = await startDaemon();
     await using client = new StockClient(daemon.address);
     const old = new HoldStream(client);
@@ -99,10 +103,10 @@ describe("a stream that breaks", () => {
   });
 });
 
-describe("a grant that comes when its stream has gone", () => {
+describe("a grant that comes when its stream has gone", { concurrent: true }, () => {
   const slowly: Faults = ({ method }) => (method === "acquire" ? { afterMs: 300 } : undefined);
 
-  it("is taken back", async () => {
+  it("is taken back", async ({ expect }) => {
     const store = new MemoryStore(systemClock);
     await using daemon = await startDaemon({}, store.open(slowly));
     await using client = new StockClient(daemon.address);
@@ -113,7 +117,7 @@ describe("a grant that comes when its stream has gone", () => {
     await expect.poll(() => store.current("x")).toBeUndefined();
   });
 
-  it("is taken back too when the wait for it was released in the meantime", async () => {
+  it("is taken back too when the wait for it was released in the meantime", async ({ expect }) => {
     const store = new MemoryStore(systemClock);
     await using daemon = await startDaemon({}, store.open(slowly));
     await using client = new StockClient(daemon.address);
@@ -127,7 +131,7 @@ describe("a grant that comes when its stream has gone", () => {
     stream.break();
   });
 
-  it("is kept when the same id was asked for again, here or elsewhere", async () => {
+  it("is kept when the same id was asked for again, here or elsewhere", async ({ expect }) => {
     const store = new MemoryStore(systemClock);
     await using slow = await startDaemon({}, store.open(slowly));
     await using other = await startDaemon({}, store.open());
@@ -151,8 +155,10 @@ describe("a grant that comes when its stream has gone", () => {
   });
 });
 
-describe("a store that does not answer", () => {
-  it("makes leases late, then lost; and those that it renews again in time are kept", async () => {
+describe("a store that does not answer", { concurrent: true }, () => {
+  it("makes leases late, then lost; and those that it renews again in time are kept", async ({
+    expect,
+  }) => {
     let isDown = false;
     const store = new MemoryStore(systemClock);
     const faults: Faults = ({ method, resources }) =>
@@ -183,8 +189,10 @@ describe("a store that does not answer", () => {
   });
 });
 
-describe("a daemon that drains", () => {
-  it("says so; leases are carried on elsewhere, and it is gone as soon as holders are", async () => {
+describe("a daemon that drains", { concurrent: true }, () => {
+  it("says so; leases are carried on elsewhere, and it is gone as soon as holders are", async ({
+    expect,
+  }) => {
     const store = new MemoryStore(systemClock);
     const one = await startDaemon({}, store.open());
     await using two = await startDaemon({}, store.open());
@@ -224,7 +232,9 @@ describe("a daemon that drains", () => {
     again.break();
   });
 
-  it("ends the streams of those who stay, within a third of the shortest ttl; loses nothing", async () => {
+  it("ends the streams of those who stay, within a third of the shortest ttl; loses nothing", async ({
+    expect,
+  }) => {
     const store = new MemoryStore(systemClock);
     const daemon = await startDaemon({}, store.open());
     await using client = new StockClient(daemon.address);
@@ -253,7 +263,7 @@ describe("a daemon that drains", () => {
   });
 });
 
-it("no lease id stands in any line of the log, however a stream ends", async () => {
+it("no lease id stands in any line of the log, however a stream ends", async ({ expect }) => {
   const leaseId = "5ec2e7f00d5ec2e7f00d5ec2e7f00d55";
   const daemon = await startDaemon();
   await using client = new StockClient(daemon.address);
