@@ -1,6 +1,6 @@
 # npm scripts do the work; make calls them. `make help` lists all.
 .DEFAULT_GOAL := build
-.PHONY: build help install generate format check test test-fast demo clean
+.PHONY: build help install generate format check test test-fast test-servers demo clean
 
 NPM := npm run --silent
 
@@ -23,6 +23,9 @@ check: install ## formats, lint, types, import directions, unused code, API rule
 
 test: install ## run all tests
 	npm test
+
+test-servers: install ## run the tests of the stores that need a server; installs them where it may
+	$(NPM) test:servers
 
 test-fast: install ## run the rules' tests alone, without servers
 	$(NPM) test:fast

@@ -1,5 +1,8 @@
 import { defineConfig } from "vitest/config";
 
+// Stores that need a server of their own, which their tests start: `make test-servers`.
+const SERVERS = ["dynamodb", "etcd", "postgresql", "redis"];
+
 // Rules run on a fake clock (rules), stores for real (backends), doors over real sockets
 // (doors), and the built program as its users run it (e2e). One project after the other: what
 // looks at real time shall not share the machine with database servers under load.
@@ -21,9 +24,15 @@ export default defineConfig({
     reporters: ["default", "./test/support/summary.ts"],
     projects: [
       project("rules", 0, ["lock", "config", "cmd"], 20_000),
-      project("backends", 1, ["backends"], 60_000),
-      project("doors", 2, ["rpc"], 60_000),
+      project("backends", 1, ["backends/memory", "backends/sqlite"], 60_000),
+      project("doors", 2, ["rpc"], 120_000),
       project("e2e", 3, ["e2e"], 120_000),
+      project(
+        "servers",
+        4,
+        SERVERS.map((name) => `backends/${name}`),
+        60_000,
+      ),
     ],
   },
 });

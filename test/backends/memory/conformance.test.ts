@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { conformance } from "../../src/conformance.js";
-import { FakeClock } from "../support/fake-clock.js";
-import { MemoryStore } from "../support/memory-backend.js";
+import { conformance } from "../../../src/conformance.js";
+import { FakeClock } from "../../support/fake-clock.js";
+import { MemoryStore } from "../../support/memory-backend.js";
 
 const clock = new FakeClock();
 const store = new MemoryStore(clock);
