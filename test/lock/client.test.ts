@@ -4,7 +4,10 @@
 import { create, type DescMethodUnary, type Message } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
-import type { AcquireRequest } from "../../src/gen/stormlock/v1/lock_pb.js";
+import {
+  LockService as Definition,
+  type AcquireRequest,
+} from "../../src/gen/stormlock/v1/lock_pb.js";
 import { sleep } from "../../src/lock/clock.js";
 import { holderDeadlineMs } from "../../src/lock/deadline.js";
 import { LockError, type ErrorKind } from "../../src/lock/errors.js";
@@ -14,7 +17,7 @@ import { InProcessTransport } from "../../src/rpc/in-process.js";
 import { LockService } from "../../src/rpc/service.js";
 import type { CallOptions, Transport } from "../../src/rpc/transport.js";
 import { FakeClock } from "../support/fake-clock.js";
-import { asked, RESOURCE, startDaemon, Watched } from "../support/lock-kit.js";
+import { ask, asked, RESOURCE, startDaemon, Watched } from "../support/lock-kit.js";
 
 interface Call {
   readonly at: string;
@@ -140,6 +143,25 @@ describe("a client that gets no definite answer", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("does not count the time in the queue as patience", async () => {
+    const { client, clock } = start(1, async (call, nth) => {
+      if (nth > 0) return grantAll(call, nth);
+      await sleep(clock, 19_000);
+      return fail("unavailable");
+    });
+    const acquiring = new Watched(client.acquire(RESOURCE, { waitMs: 20_000 }));
+    await clock.advance(20_000);
+    expect(acquiring.kind).toBe("granted");
+  });
+
+  it("releases the id, too, when another daemon then gives a reason that is definite", async () => {
+    const { client, calls } = start(2, ({ method }, nth) =>
+      method === "Release" ? { outcome: 2 } : fail(nth === 0 ? "unavailable" : "not-allowed"),
+    );
+    await expect(client.acquire(RESOURCE)).rejects.toMatchObject({ kind: "not-allowed" });
+    expect(told(calls)).toEqual(["Acquire at a", "Acquire at b", "Release at b"]);
+  });
+
   it("releases nothing when nothing was ever sent", async () => {
     const { client, calls, clock } = start(1, () => fail("unreachable"));
     void client.acquire(RESOURCE).catch(() => undefined);
@@ -148,10 +170,10 @@ describe("a client that gets no definite answer", () => {
   });
 
   it("says goodbye for two seconds at the most, when nobody hears that either", async () => {
-    const { client, clock } = start(1, () => fail("unavailable"), { patienceMs: 1000 });
+    const { client, clock, calls } = start(1, () => fail("unavailable"));
     const acquiring = new Watched(client.acquire(RESOURCE));
-    await clock.advance(1000);
-    expect(acquiring.kind).toBe("open");
+    await clock.advance(10_000);
+    expect([acquiring.kind, calls.at(-1)?.method]).toEqual(["open", "Release"]);
     await clock.advance(2000);
     expect(acquiring.kind).toBe("unavailable");
     expect(clock.pending).toBe(0);
@@ -193,6 +215,7 @@ describe("a client whose lease id turns out to be used up", () => {
     const acquiring = new Watched(own.client.acquire(RESOURCE, { leaseId: "mine" }));
     await own.clock.advance(3000);
     expect(acquiring.kind).toBe("lease-lost");
+    expect(own.calls.map(({ method }) => method)).toEqual(["Acquire", "Acquire", "Release"]);
 
     const first = start(1, () => fail("lease-lost"));
     await expect(first.client.acquire(RESOURCE)).rejects.toMatchObject({ kind: "lease-lost" });
@@ -452,6 +475,22 @@ describe("a client without a daemon", () => {
     await clock.advance(20_000);
     expect(acquiring.kind).toBe("granted");
     expect(asked(backend).filter((call) => call.startsWith("acquire")).length).toBeLessThan(4);
+    expect([locks.waiters, clock.pending]).toEqual([0, 0]);
+  });
+
+  it("has an answer within the time that a call is given", async () => {
+    const { locks, clock } = startDaemon();
+    ask(locks, "owner");
+    await clock.settle();
+    const transport = new InProcessTransport(new LockService(locks), new HoldHub(locks), clock);
+    const wish = { resource: RESOURCE, leaseId: "a", wait: durationFromMs(60_000) };
+    const calling = new Watched(
+      transport.unary(Definition.method.acquire, wish, { timeoutMs: 1000 }),
+    );
+    await clock.advance(999);
+    expect(calling.kind).toBe("open");
+    await clock.advance(1);
+    expect(calling.kind).toBe("timed-out");
     expect([locks.waiters, clock.pending]).toEqual([0, 0]);
   });
 

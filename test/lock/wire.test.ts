@@ -1,7 +1,9 @@
 // What crosses a wire, and comes back as it was: statuses and the words of Hold streams.
 
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
+import { ErrorInfoSchema } from "../../src/gen/google/rpc/status_pb.js";
 import { HoldRequestSchema, HoldResponseSchema } from "../../src/gen/stormlock/v1/lock_pb.js";
 import { LockError, type ErrorKind } from "../../src/lock/errors.js";
 import type { DaemonSays, HolderSays } from "../../src/lock/hold.js";
@@ -46,6 +48,14 @@ describe("an error", () => {
         expect(fromStatus(code, "made up", details, undefined).isDefinite).toBe(false);
       }
     }
+  });
+
+  it("of somebody else's is not taken for one of ours, though it uses our words", () => {
+    const reason = "LOCK_HELD";
+    const info = create(ErrorInfoSchema, { reason, domain: "example.com", metadata: {} });
+    const details = [anyPack(ErrorInfoSchema, info)];
+    const encoded = encodeStatus({ code: Code.ALREADY_EXISTS, message: "", details });
+    expect(fromStatus(Code.ALREADY_EXISTS, "", encoded, undefined).isDefinite).toBe(false);
   });
 
   it("of a reset stream is asked again, and of a connection that never was is known to be that", () => {
