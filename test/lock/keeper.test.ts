@@ -47,6 +47,15 @@ describe("taking a lock", () => {
     expect(holder.hold.leaseId).toMatch(/^[0-9a-f]{32}$/u);
   });
 
+  it("sends a heartbeat right before an ask on a stream that is open already", async () => {
+    const { clock, hold, at } = await startHeld(acknowledge);
+    await clock.advance(1000);
+    const before = at(0).link.heard.length;
+    hold({ resource: "second" });
+    await clock.settle();
+    expect(at(0).link.kinds.slice(before)).toEqual(["heartbeat", "acquire"]);
+  });
+
   it("believes from the heartbeat that the grant echoes, not from the grant", async () => {
     const { clock, hold, at } = startKeeper({ behave: acknowledge });
     const t0 = clock.monotonicMs();
