@@ -187,6 +187,36 @@ describeWithPostgresql("postgresql, two sessions", () => {
     ]);
   });
 
+  it("who waits for several rows waits for them in the order of their names", async () => {
+    const names = ["order/a", "order/m", "order/z"];
+    for (const name of names) await backend.release([await take(backend, name)]);
+    await using ends = await stage.server.connect();
+    await using middle = await stage.server.connect();
+    const lock = (...locked: readonly string[]): string =>
+      `SELECT FROM stormlock_leases WHERE resource IN (${locked.map(keySql).join(", ")}) FOR UPDATE`;
+    for (const client of [ends, middle]) await client.query("BEGIN");
+    await ends.query(lock("order/a", "order/z"));
+    await middle.query(lock("order/m"));
+    await using theirs = await stage.open();
+    // Each would have one end, want the middle, and then the other's end.
+    const both = Promise.all([
+      backend.acquire(names.map((name) => ask(name))),
+      theirs.acquire([...names].reverse().map((name) => ask(name))),
+    ]);
+    await sleep(300);
+    await ends.query("COMMIT");
+    await sleep(300);
+    await middle.query("COMMIT");
+    const freedMs = performance.now();
+    const kinds = (await both).map((answers) => answers.map(({ kind }) => kind));
+    // Had each been in the other's way, one would have given up after a second.
+    expect(performance.now() - freedMs).toBeLessThan(800);
+    expect(kinds.flat().sort()).toEqual([
+      ...names.map(() => "granted"),
+      ...names.map(() => "held"),
+    ]);
+  });
+
   it("clients that hammer the same rows in any order never deadlock", async () => {
     const clients = await Promise.all([1, 2, 3].map(() => stage.open()));
     const shuffled = (): string[] =>

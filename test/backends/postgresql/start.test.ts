@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { PostgresqlSettings } from "../../../src/backends/postgresql/settings.js";
 import { tableSql } from "../../../src/backends/postgresql/statements.js";
@@ -125,6 +126,18 @@ describeWithPostgresql("postgresql, opened", () => {
       expect(answers.flat().filter(({ kind }) => kind === "held")).toHaveLength(11);
       for (const backend of opened) await backend[Symbol.asyncDispose]();
     }
+  });
+
+  it("who makes the table while another is making it waits, and takes that one", async () => {
+    await using other = await stage.server.connect();
+    await other.query("BEGIN");
+    await other.query(tableSql("made_meanwhile"));
+    const settings = { connection: stage.server.url(), table: "made_meanwhile" };
+    const opening = stage.open({ ...settings, create_table: true });
+    await sleep(400);
+    await other.query("COMMIT");
+    await using backend = await opening;
+    await backend.check();
   });
 
   it("a table that is not ours is refused by name and left as it is", async () => {
