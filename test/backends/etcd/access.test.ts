@@ -4,32 +4,15 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Etcd3 } from "etcd3";
-import { conformance } from "../../../src/conformance.js";
 import { Authority } from "../../rpc/support/certificates.js";
 import { freePort } from "../../support/free-port.js";
 import { EtcdServer } from "../../support/servers/etcd.js";
 import { temporaryDirectory, type TemporaryDirectory } from "../support/temporary.js";
 import { ask, missing, open, outcome, take } from "./stage.js";
-
-const ROOT = { username: "root", password: "root-secret" };
-const LOGIN = { user: "locker", password: "locker-secret" };
+import { LOGIN, withUsers } from "./users.js";
 
 const messageOf = (thrown: unknown): string =>
   thrown instanceof Error ? thrown.message : String(thrown);
-
-// One role with rights on one prefix, as docs/backends/etcd.md tells to make it.
-async function withUsers(server: EtcdServer, options: object = {}): Promise<Etcd3> {
-  const admin = server.admin(options);
-  await admin.user(ROOT.username).create(ROOT.password);
-  await admin.role("root").create();
-  await admin.user(ROOT.username).addRole("root");
-  const role = await admin.role("locker").create();
-  await role.grant({ permission: "Readwrite", range: admin.range({ prefix: "stormlock/" }) });
-  const user = await admin.user(LOGIN.user).create(LOGIN.password);
-  await user.addRole("locker");
-  await admin.auth.authEnable();
-  return server.admin({ ...options, auth: ROOT });
-}
 
 describe.skipIf(missing !== undefined)("etcd with users, a role on one prefix", () => {
   let server: EtcdServer;
@@ -43,8 +26,6 @@ describe.skipIf(missing !== undefined)("etcd with users, a role on one prefix", 
   afterAll(async () => {
     await server[Symbol.asyncDispose]();
   });
-
-  conformance({ runner: { describe, it }, open: () => open(server.address, LOGIN) });
 
   it("a login that has run out is made anew, for reading, writing and watching", async () => {
     await using backend = await open(server.address, LOGIN);

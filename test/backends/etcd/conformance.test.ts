@@ -1,23 +1,25 @@
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { conformance } from "../../../src/conformance.js";
 import { EtcdServer } from "../../support/servers/etcd.js";
-import { missing, open as openStore } from "./stage.js";
+import { missing, open } from "./stage.js";
+import { LOGIN, withUsers } from "./users.js";
 
-describe.skipIf(missing !== undefined)("etcd, one member", () => {
+// With the fewest rights that will do. The other tests here have no users.
+describe.skipIf(missing !== undefined)("etcd, a role on one prefix", () => {
   let server: EtcdServer;
 
   beforeAll(async () => {
     server = await EtcdServer.start();
+    await withUsers(server);
   });
 
   afterAll(async () => {
     await server[Symbol.asyncDispose]();
   });
 
-  conformance({ runner: { describe, it }, open });
-
-  // Generous, since a thousand etcd leases are granted at once, on whatever machine this is.
-  function open(): ReturnType<typeof openStore> {
-    return openStore(server.address, { timeout: "20s" });
-  }
+  conformance({
+    runner: { describe, it },
+    // Generous: a thousand etcd leases are granted at once, on whatever machine this is.
+    open: () => open(server.address, { ...LOGIN, timeout: "20s" }),
+  });
 });
