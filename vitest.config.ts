@@ -21,6 +21,8 @@ export default defineConfig({
   oxc: { target: "node20" },
   test: {
     globalSetup: "test/support/build.ts",
+    // What is awaited without a bound of its own: that it comes is the claim, not how soon.
+    expect: { poll: { timeout: 15_000, interval: 20 } },
     reporters: ["default", "./test/support/summary.ts"],
     projects: [
       project("rules", 0, ["lock", "config", "cmd"], 20_000),

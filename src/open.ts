@@ -5,6 +5,7 @@ import type { BackendConfig } from "./config/backend-settings.js";
 import { UnusableConfigError } from "./config/errors.js";
 import type { Backend } from "./lock/backend.js";
 import type { Clock } from "./lock/clock.js";
+import { LateBackend } from "./lock/late-backend.js";
 import { LockManager } from "./lock/manager.js";
 import { Policy, type Rule, type Section } from "./lock/policy.js";
 import { systemClock } from "./system-clock.js";
@@ -15,6 +16,11 @@ export interface OpenOptions {
   readonly backends: ReadonlyMap<string, BackendConfig>;
   /** The one resource that will be asked about: then its backend alone is opened. */
   readonly resource?: string;
+  /**
+   * Do not wait for the stores: each is opened when it can be had, and what has no usable
+   * configuration is left out, so that only those are refused who ask for a resource in it.
+   */
+  readonly startsAlone?: boolean;
   readonly clock?: Clock;
 }
 
@@ -22,8 +28,10 @@ export interface OpenOptions {
 export interface OpenLocks extends AsyncDisposable {
   readonly manager: LockManager;
   readonly policy: Policy;
-  /** Those that are open, by name. */
+  /** Those that are open or, with `startsAlone`, will be. */
   readonly backends: ReadonlyMap<string, Backend>;
+  /** Why a backend is not there, by its name: each in one line. With `startsAlone` only. */
+  readonly absent: ReadonlyMap<string, string>;
 }
 
 /**
@@ -32,26 +40,48 @@ export interface OpenLocks extends AsyncDisposable {
  *   and what to do; what had been opened until then is closed
  */
 export async function openLocks(options: OpenOptions): Promise<OpenLocks> {
-  const { rules, resource, clock = systemClock } = options;
+  const { rules, resource, startsAlone = false, clock = systemClock } = options;
   const policy = new Policy(rules.fallback, rules.sections);
-  const wanted = new Set(
-    resource === undefined ? options.backends.keys() : [policy.for(resource).backend],
+  const wanted = resource === undefined ? undefined : policy.for(resource).backend;
+  const configs = Array.from(options.backends.values()).filter(
+    ({ name }) => wanted === undefined || name === wanted,
   );
+  const usable = configs.filter(({ problem }) => problem === undefined);
+  const problems = configs.flatMap(({ problem }) => problem ?? []);
+  if (problems.length > 0 && (!startsAlone || usable.length === 0)) {
+    throw new UnusableConfigError(problems.join("\n"));
+  }
+
   const backends = new Map<string, Backend>();
+  const absent = new Map<string, string>();
   const close = async (): Promise<void> => {
     for (const backend of [...backends.values()].reverse()) await backend[Symbol.asyncDispose]();
   };
+  const opener = ({ name, type, settings }: BackendConfig) => {
+    const known = backendType(type);
+    return () => known.open(name, settings, { clock });
+  };
+  const openLater = async (config: BackendConfig): Promise<void> => {
+    const { name, type } = config;
+    const backend = new LateBackend({ name, type, open: opener(config), clock });
+    backends.set(name, backend);
+    const error = await backend.tryToOpen();
+    // Waiting mends no mistake.
+    if (error?.isDefinite === true) throw error;
+    if (error !== undefined) absent.set(name, error.message);
+  };
   try {
-    for (const [name, config] of options.backends) {
-      if (!wanted.has(name)) continue;
-      if (config.problem !== undefined) throw new UnusableConfigError(config.problem);
-      const type = backendType(config.type);
-      backends.set(name, await type.open(name, config.settings, { clock }));
+    if (startsAlone) {
+      for (const { name, problem } of configs)
+        if (problem !== undefined) absent.set(name, problem.replaceAll("\n", "; "));
+      await Promise.all(usable.map(openLater));
+    } else {
+      for (const config of usable) backends.set(config.name, await opener(config)());
     }
   } catch (error) {
     await close();
     throw error;
   }
   const manager = new LockManager({ clock, policy, backends });
-  return { manager, policy, backends, [Symbol.asyncDispose]: close };
+  return { manager, policy, backends, absent, [Symbol.asyncDispose]: close };
 }

@@ -20,8 +20,11 @@ export const serve: Run = async (words, scene) => {
   };
   for (const warning of config.warnings) note(warning);
   const sayIfMade = builtInStoreTeller(config, { note });
-  await using locks = await openLocks({ rules: daemonRules(config), backends: config.backends });
-  sayIfMade(locks.backends.keys());
+  const rules = daemonRules(config);
+  await using locks = await openLocks({ rules, backends: config.backends, startsAlone: true });
+  const { absent } = locks;
+  for (const [name, why] of absent) log.warn(`without the backend ${name} for now: ${why}`);
+  sayIfMade(Array.from(locks.backends.keys()).filter((name) => !absent.has(name)));
   await using server = await open({
     service: new LockService(locks.manager),
     holds: new HoldHub(locks.manager),

@@ -11,15 +11,15 @@ export interface ReadinessOptions {
   readonly clock: Clock;
   /** Rejects with one line that says what is wrong. */
   readonly check: () => Promise<void>;
-  /** Told when the answer has changed. */
-  readonly onChange: (isReady: boolean) => void;
+  /** Told when the answer has changed, with what is wrong if something is. */
+  readonly onChange: (isReady: boolean, complaint?: string) => void;
 }
 
 /** Whether this daemon can do its work. */
 export class Readiness implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #check: () => Promise<void>;
-  readonly #onChange: (isReady: boolean) => void;
+  readonly #onChange: ReadinessOptions["onChange"];
   #asking: Promise<string | undefined> | undefined;
   #wasReady = true;
   #isDraining = false;
@@ -58,7 +58,7 @@ export class Readiness implements AsyncDisposable {
     return new Promise((resolve) => {
       const settle = (complaint: string | undefined): void => {
         giveUp();
-        if (!this.#isDraining) this.#tell(complaint === undefined);
+        if (!this.#isDraining) this.#tell(complaint === undefined, complaint);
         resolve(complaint);
       };
       const giveUp = this.#clock.after(PATIENCE_MS, () => {
@@ -75,10 +75,10 @@ export class Readiness implements AsyncDisposable {
     });
   }
 
-  #tell(isReady: boolean): void {
+  #tell(isReady: boolean, complaint?: string): void {
     if (isReady === this.#wasReady) return;
     this.#wasReady = isReady;
-    this.#onChange(isReady);
+    this.#onChange(isReady, complaint);
   }
 
   #watch(): void {

@@ -107,9 +107,10 @@ class Doors implements Server {
     this.#readiness = new Readiness({
       clock,
       check,
-      onChange: (isReady) => {
+      onChange: (isReady, complaint) => {
         this.#grpc.setServing(isReady);
-        log.info({ ready: isReady }, isReady ? "ready" : "not ready");
+        if (complaint === undefined) log.info({ ready: isReady }, isReady ? "ready" : "not ready");
+        else log.warn({ ready: isReady }, `not ready: ${complaint}`);
       },
     });
     const readiness = this.#readiness;

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { rm } from "node:fs/promises";
 import { connect as dial } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -120,6 +121,55 @@ describe("stormlock serve", () => {
     expect(long.stderr).toContain("1s to 3s");
     const { address } = await home.daemon(["-c", path]);
     expect(address).toMatch(/^127\.0\.0\.1:/u);
+  });
+});
+
+describe("a daemon whose store cannot be had", () => {
+  it("starts, says so, serves its other stores, and needs no restart when it can", async () => {
+    const broken = await home.file("broken.db", "this is no database, but long enough for one");
+    const path = await home.file(
+      "two.toml",
+      [
+        `[default]\nbackend = "good"\n["late/*"]\nbackend = "late"`,
+        `[backend.good]\ntype = "sqlite"\npath = "${home.path}/good.db"`,
+        `[backend.late]\ntype = "sqlite"\npath = "${broken}"`,
+      ].join("\n"),
+    );
+    const { running, address } = await home.daemon(["-c", path]);
+    expect(running.stderr).toMatch(/without the backend late for now: [^"]*broken\.db/u);
+    await running.stderrMatches(/not ready: [^"]*broken\.db/u);
+    const flags = ["--server", address];
+    expect((await home.run(["acquire", "x", ...flags])).code).toBe(0);
+    const refused = await home.run(["acquire", "late/x", ...flags]);
+    expect([refused.code, refused.stdout]).toEqual([69, ""]);
+    expect(refused.stderr).toContain("broken.db");
+    const readyz = (): Promise<Response> => fetch(`http://${address}/readyz`);
+    expect((await readyz()).status).toBe(503);
+
+    await rm(broken);
+    // It is tried again a second after the last attempt, when somebody asks.
+    const taken = await home.run(["acquire", "late/x", "-w", "20s", ...flags]);
+    expect(taken.code).toBe(0);
+    expect((await readyz()).status).toBe(200);
+    await running.stderrMatches(/"msg":"ready"/u);
+  });
+
+  it("leaves out what the older tool's file has no usable section for", async () => {
+    const store = join(home.path, "s.db");
+    const lines = `[default]\nbackend=sqlite\n[theirs]\nbackend=mysql\n[backend.sqlite]\npath=${store}\n`;
+    const path = await home.file("mixed.cfg", lines);
+    const { running, address } = await home.daemon(["-c", path]);
+    expect(running.stderr).toMatch(/without the backend mysql/u);
+    const flags = ["--server", address];
+    expect((await home.run(["acquire", "ours", ...flags])).code).toBe(0);
+    const refused = await home.run(["acquire", "theirs", ...flags]);
+    expect(refused.code).toBe(70);
+    expect(refused.stderr).toContain("mysql");
+    expect((await fetch(`http://${address}/readyz`)).status).toBe(200);
+    const none = await home.file("none.cfg", "[default]\nbackend=mysql\n");
+    const ended = await home.run(["serve", "-c", none]);
+    expect(ended.code).toBe(78);
+    expect(ended.stderr).toContain("mysql");
   });
 });
 
