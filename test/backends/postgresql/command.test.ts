@@ -1,4 +1,4 @@
-// The built program, from a configuration file to a table and back.
+// The built program and a table. (A lock's whole story: test/stores.)
 
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -16,15 +16,6 @@ connection = "postgresql://${ROLE}:\${DB_PASSWORD}@127.0.0.1:${String(server.por
 create_table = false
 `;
 
-const ini = ({ server }: Stage): string => `
-[default]
-backend = postgresql
-
-[backend.postgresql]
-connection: host=127.0.0.1 port=${String(server.port)} dbname=postgres user=${ROLE} password='${ROLE_PASSWORD}'
-table: stormlock_leases
-`;
-
 const env = { DB_PASSWORD: encodeURIComponent(ROLE_PASSWORD) };
 
 describeWithPostgresql("postgresql, on the command line", () => {
@@ -36,45 +27,6 @@ describeWithPostgresql("postgresql, on the command line", () => {
 
   afterAll(async () => {
     await stage[Symbol.asyncDispose]();
-  });
-
-  it.each([
-    ["TOML", "locks.toml", toml, "alone"],
-    ["TOML", "locks.toml", toml, "daemon"],
-    ["INI", "locks.cfg", ini, "alone"],
-    ["INI", "locks.cfg", ini, "daemon"],
-  ] as const)("a lock's story is told from %s (%s, %#)", async (_form, name, text, way) => {
-    await using home = await CliHome.make();
-    const file = await home.file(name, text(stage));
-    const daemon = way === "daemon" ? await home.daemon(["-c", file], { env }) : undefined;
-    const where = daemon === undefined ? ["-c", file] : ["--server", daemon.address];
-    const say = (...argv: readonly string[]) => home.run([...argv, ...where], { env });
-    const resource = `story/${name}/${way}`;
-
-    const taken = await say("acquire", resource, "-t", "8 seconds");
-    // Nothing but the id: the driver has nothing to say to an operator.
-    expect(taken).toMatchObject({ code: 0, stderr: "" });
-    const id = taken.stdout.trim();
-    expect((await say("is-held", resource, id)).code).toBe(0);
-    const current = await say("current", resource, "-f", "oneline");
-    expect(current.stdout).toMatch(new RegExp(`^\\S+\\t\\S+\\t${id}\\n$`, "u"));
-    const refused = await say("acquire", resource);
-    expect(refused).toMatchObject({ code: 2, stdout: "" });
-    const waiting = say("acquire", resource, "-w", "40s", "-t", "20s");
-    expect((await say("renew", resource, id, "-t", "4s")).code).toBe(0);
-    for (let asked = 0; (await say("is-held", resource, id)).code === 0; asked++) {
-      expect(asked).toBeLessThan(60);
-      await pause(500);
-    }
-    expect((await say("renew", resource, id)).code).toBe(3);
-    const next = (await waiting).stdout.trim();
-    expect(next).not.toBe("");
-    expect((await say("list", "story/")).stdout).toContain(resource);
-    expect((await say("release", resource, next)).code).toBe(0);
-    expect((await say("current", resource)).code).toBe(1);
-    if (daemon === undefined) return;
-    daemon.running.kill("SIGTERM");
-    expect((await daemon.running.ended).code).toBe(0);
   });
 
   it("a waiter is woken by the release, not by its patience", async () => {

@@ -26,6 +26,14 @@ function findPrograms(): string | undefined {
 
 const programs = findPrograms();
 
+/** Why there is no server for the tests, in one line; undefined when there is one. */
+export function missingPostgresql(): string | undefined {
+  if (programs !== undefined) return undefined;
+  const why = "PostgreSQL is not installed (Debian: postgresql)";
+  if (process.env["CI"] === "true") throw new Error(why);
+  return why;
+}
+
 /** Tests that need the server: skipped, visibly, where it is not installed; in CI they fail. */
 export function describeWithPostgresql(name: string, body: () => void): void {
   if (programs !== undefined) {

@@ -17,6 +17,14 @@ const isInstalled = spawnSync(PROGRAM, ["--version"], { stdio: "ignore" }).statu
 /** Whether tests that need a Redis are skipped: never in CI, where they fail without one. */
 export const isWithoutRedis: boolean = !isInstalled && process.env["CI"] !== "true";
 
+/** Why there is no server for the tests, in one line; undefined when there is one. */
+export function missingRedis(): string | undefined {
+  if (isInstalled) return undefined;
+  const why = `${PROGRAM} is not installed (Debian: redis-server)`;
+  if (process.env["CI"] === "true") throw new Error(why);
+  return why;
+}
+
 export interface RedisServerOptions {
   /** Lines of its configuration, beside those that make it a test's. */
   readonly config?: readonly string[];
