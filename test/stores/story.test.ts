@@ -141,12 +141,16 @@ for (const kind of stores) {
       ["with a daemon", true],
     ] as const)("%s", (_name, isWithDaemon) => {
       // The two forms at the same time: most of it is waiting for processes to start.
-      it.concurrent.each(["toml", "ini"] as const)("from %s", async (form) => {
-        await using teller = await Teller.make(store, form, isWithDaemon);
-        await tell(teller, `story/${form}/${isWithDaemon ? "daemon" : "alone"}`);
-        teller.daemon?.running.kill("SIGTERM");
-        expect((await teller.daemon?.running.ended)?.code ?? 0).toBe(0);
-      }, 120_000);
+      it.concurrent.each(["toml", "ini"] as const)(
+        "from %s",
+        async (form) => {
+          await using teller = await Teller.make(store, form, isWithDaemon);
+          await tell(teller, `story/${form}/${isWithDaemon ? "daemon" : "alone"}`);
+          teller.daemon?.running.kill("SIGTERM");
+          expect((await teller.daemon?.running.ended)?.code ?? 0).toBe(0);
+        },
+        120_000,
+      );
     });
   });
 }
