@@ -1,63 +1,15 @@
 // A daemon that is killed, restarted or replaced under those who hold.
 
 import { describe, expect, test } from "vitest";
-import { connect, systemClock, type Hold, type LockClient } from "../../src/index.js";
+import { connect, systemClock } from "../../src/index.js";
 import { StockClient } from "../rpc/support/stock-client.js";
 import { HoldStream, tokenOf } from "../rpc/support/hold-stream.js";
 import { HoldHome, hostMs, isAlive, pause, until } from "../support/hold-cli.js";
+import { Holders } from "../support/holders.js";
 
+// Each with a lock of its own: told apart from one stream with many.
 const STREAMS = 200;
 const COMMANDS = 10;
-
-/** Two hundred streams, each with a lock of its own; told apart from one stream with many. */
-class Holders implements AsyncDisposable {
-  readonly holds: Hold[] = [];
-  readonly #clients: LockClient[] = [];
-  readonly #tokens: bigint[] = [];
-  lost = 0;
-
-  static async gather(servers: readonly string[], ttlMs: number): Promise<Holders> {
-    const holders = new Holders();
-    await Promise.all(
-      Array.from({ length: STREAMS }, async (_, at) => {
-        const client = connect({ servers });
-        holders.#clients.push(client);
-        const result = await client.hold(`stream/${String(at)}`, { ttlMs });
-        if (result.kind !== "granted") throw new Error(result.message);
-        result.hold.signal.addEventListener("abort", () => (holders.lost += 1));
-        holders.holds.push(result.hold);
-        holders.#tokens.push(result.hold.token);
-      }),
-    );
-    return holders;
-  }
-
-  get leastLeftMs(): number {
-    const nowMs = systemClock.monotonicMs();
-    return Math.min(...this.holds.map(({ deadlineMs }) => deadlineMs - nowMs));
-  }
-
-  /**
-   * All are held longer than any lease lived by itself: by their holders' belief, and by the store
-   * itself, which knows better.
-   */
-  async check(servers: readonly string[], beyondMs: number): Promise<void> {
-    await until("all have been renewed", () => {
-      expect(this.lost).toBe(0);
-      return this.holds.every(({ deadlineMs }) => deadlineMs > beyondMs);
-    });
-    expect(this.holds.filter(({ state }) => state === "HELD")).toHaveLength(STREAMS);
-    expect(this.holds.map(({ token }) => token)).toEqual(this.#tokens);
-    await using client = connect({ servers });
-    const held = new Map<string, bigint>();
-    for await (const { resource, token } of client.list("stream/")) held.set(resource, token);
-    for (const { resource, token } of this.holds) expect(held.get(resource)).toBe(token);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#clients.map((client) => client[Symbol.asyncDispose]()));
-  }
-}
 
 /** Ten commands under locks, that notice nothing at all. */
 async function commands(home: HoldHome, servers: readonly string[]): Promise<() => Promise<void>> {
@@ -99,7 +51,7 @@ describe("holds under a daemon that goes away", { timeout: 90_000 }, () => {
     const first = await home.daemon();
     const startMs = hostMs() - beganMs;
     const servers = [first.address];
-    await using holders = await Holders.gather(servers, 10_000);
+    await using holders = await Holders.gather(servers, { clients: STREAMS, ttlMs: 10_000 });
     const finish = await commands(home, servers);
     // A crowded machine takes seconds to start a daemon: not when many heartbeats are due as well.
     await until("all have been renewed", () => holders.leastLeftMs > 7000, 5000).catch(() => null);
@@ -115,7 +67,7 @@ describe("holds under a daemon that goes away", { timeout: 90_000 }, () => {
     await using home = await HoldHome.make();
     const [one, two] = [await home.daemon(), await home.daemon()];
     const servers = [one.address, two.address];
-    await using holders = await Holders.gather(servers, 10_000);
+    await using holders = await Holders.gather(servers, { clients: STREAMS, ttlMs: 10_000 });
     const finish = await commands(home, servers);
     const stoppedMs = hostMs();
     const killedMs = systemClock.monotonicMs();
