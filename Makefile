@@ -1,6 +1,6 @@
 # npm scripts do the work; make calls them. `make help` lists all.
 .DEFAULT_GOAL := build
-.PHONY: build help install generate format check test test-fast test-servers demo clean
+.PHONY: build help install generate format check test test-fast test-servers bench demo clean
 
 NPM := npm run --silent
 
@@ -29,6 +29,9 @@ test-servers: install ## run the tests of the stores that need a server; install
 
 test-fast: install ## run the rules' tests alone, without servers
 	$(NPM) test:fast
+
+bench: install ## measure how fast it is on this machine, in ratios; about 8 minutes
+	$(NPM) bench
 
 demo: install ## show a lock being taken, refused, released, and held by commands
 	$(NPM) demo

@@ -1,0 +1,123 @@
+// Who is measured: each a server of its own process, started before the first round and stopped
+// after the last.
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "smol-toml";
+import type { Store, StoreKind } from "../test/support/stores.js";
+
+const READY_WITHIN_MS = 20_000;
+const STOPPED_WITHIN_MS = 12_000;
+
+/** A server under load. */
+export interface Contender extends AsyncDisposable {
+  /** What the table calls it. */
+  readonly name: string;
+  readonly address: string;
+  /** What is under it, to be measured by itself. */
+  readonly store?: {
+    readonly type: string;
+    readonly settings: Readonly<Record<string, string>>;
+  };
+}
+
+/** A server of Node's that says on stderr where it listens. */
+class Server implements AsyncDisposable {
+  readonly address: string;
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess, address: string) {
+    this.#child = child;
+    this.address = address;
+  }
+
+  static async start(
+    argv: readonly string[],
+    env: Readonly<Record<string, string>>,
+  ): Promise<Server> {
+    const child = spawn(process.execPath, argv, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...env },
+    });
+    const address = await new Promise<string>((resolve, reject) => {
+      let said = "";
+      const fail = (): void => {
+        child.kill("SIGKILL");
+        reject(new Error(`${argv.join(" ")} does not start: ${said}`));
+      };
+      const overdue = setTimeout(fail, READY_WITHIN_MS);
+      child.once("exit", fail);
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        // Read on for as long as it lives: a full pipe would stop it.
+        if (said.length < 10_000) said += text;
+        const found = /listening on ([^\s",]+)/u.exec(said)?.[1];
+        if (found === undefined) return;
+        clearTimeout(overdue);
+        child.off("exit", fail);
+        resolve(found);
+      });
+    });
+    return new Server(child, address);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const ended = once(this.#child, "exit");
+    this.#child.kill("SIGTERM");
+    const overdue = setTimeout(() => this.#child.kill("SIGKILL"), STOPPED_WITHIN_MS);
+    await ended;
+    clearTimeout(overdue);
+  }
+}
+
+/** gRPC, and nothing under it. */
+export async function startFloor(program: string): Promise<Contender> {
+  const server = await Server.start([program], {});
+  return {
+    name: "floor",
+    address: server.address,
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+/** The built daemon over a store of its own. */
+export async function startDaemon(kind: StoreKind): Promise<Contender> {
+  const folder = await mkdtemp(join(tmpdir(), "stormlock-bench-"));
+  let store: Store | undefined;
+  let server: Server | undefined;
+  const stop = async (): Promise<void> => {
+    await server?.[Symbol.asyncDispose]();
+    await store?.[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  };
+  try {
+    store = await kind.start();
+    const file = join(folder, "bench.toml");
+    await writeFile(file, store.toml);
+    const argv = ["dist/stormlock.js", "serve", "--listen", "127.0.0.1:0", "-c", file];
+    server = await Server.start(argv, store.env);
+    return {
+      name: kind.type,
+      address: server.address,
+      store: { type: kind.type, settings: settingsOf(store) },
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+// What the configuration says of the backend, its variables put in.
+function settingsOf({ toml, env }: Store): Record<string, string> {
+  const { backend } = parse(toml) as { backend: { main: Record<string, unknown> } };
+  return Object.fromEntries(
+    Object.entries(backend.main).map(([key, value]) => [
+      key,
+      String(value).replaceAll(/\$\{(\w+)\}/gu, (_, name: string) => env[name] ?? ""),
+    ]),
+  );
+}
