@@ -21,13 +21,13 @@ format: install ## format all sources
 check: install ## formats, lint, types, import directions, unused code, API rules, generated code
 	$(NPM) check
 
-test: install ## run all tests
+test: install ## run all tests, on real servers; installs these where it may
 	npm test
 
-test-servers: install ## run the tests of the stores that need a server; installs them where it may
+test-servers: install ## run the tests of the stores that need a server alone
 	$(NPM) test:servers
 
-test-fast: install ## run the rules' tests alone, without servers
+test-fast: install ## run the rules' tests alone, in fewer random worlds; within a minute
 	$(NPM) test:fast
 
 bench: install ## measure how fast it is on this machine, in ratios; about 8 minutes

@@ -7,11 +7,12 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, open, readFile, rename, rm } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { freePort } from "../free-port.js";
 
-const HERE = new URL("./dynamodb/", import.meta.url).pathname;
+// Not beside this module: the bench bundles it into another place.
+const HERE = resolve("test/support/servers/dynamodb");
 const FETCH_WITHIN_MS = 300_000;
 const READY_WITHIN_MS = 30_000;
 

@@ -89,7 +89,7 @@ export class RedisServer implements AsyncDisposable {
     const child = spawn(PROGRAM, args, { stdio: "ignore" });
     this.#process = child;
     child.once("error", () => undefined);
-    for (let waitedMs = 0; !(await isListening(this.port)); waitedMs += 10) {
+    for (let waitedMs = 0; !(await isReady(this.port)); waitedMs += 10) {
       if (child.exitCode !== null || child.pid === undefined || waitedMs > READY_WITHIN_MS) {
         throw new Error(`redis-server does not start: ${await this.log()}`);
       }
@@ -132,15 +132,23 @@ export class RedisServer implements AsyncDisposable {
   }
 }
 
-function isListening(port: number): Promise<boolean> {
+// It listens while it still reads its data, and refuses all questions until it has. One that
+// speaks TLS alone says nothing to this one, and closes.
+function isReady(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ host: "127.0.0.1", port });
+    let isThere = false;
     socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
+      isThere = true;
+      socket.write("PING\r\n");
     });
-    socket.once("error", () => {
-      resolve(false);
+    socket.once("data", (answer) => {
+      isThere = !answer.toString().startsWith("-LOADING");
+      socket.destroy();
+    });
+    socket.on("error", () => undefined);
+    socket.once("close", () => {
+      resolve(isThere);
     });
   });
 }
