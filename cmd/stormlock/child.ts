@@ -6,7 +6,8 @@ import { hostTime, msUntil, type HostMoment } from "./hold/host-time.js";
 import { ProcessGroup } from "./hold/process-group.js";
 import { ProcessTable } from "./hold/process-table.js";
 import { ProcessTree, type Processes } from "./hold/process-tree.js";
-import { say } from "./hold/say.js";
+import type { OnLost } from "./hold/order.js";
+import { say, type Say } from "./hold/say.js";
 import { forwardSignals } from "./hold/signals.js";
 import { hasControllingTerminal } from "./hold/terminal.js";
 
@@ -20,6 +21,10 @@ export interface ChildOrder {
   readonly graceMs: number;
   /** The deadline as it stands when asked. */
   readonly deadline: () => HostMoment;
+  /** What a lost lock does to the command: "kill" when left out. */
+  readonly onLost?: OnLost;
+  /** Where to say what a person should know; on stderr when left out. */
+  readonly say?: Say;
   /** Hears, at most once, that the command left processes behind which are now ended. */
   readonly leftBehind?: (count: number) => void;
 }
@@ -58,7 +63,7 @@ export class GuardedChild implements AsyncDisposable {
     const table = new ProcessTable();
     const hasTerminal = hasControllingTerminal(table);
     if (process.pid === INIT_PID) {
-      say(
+      (order.say ?? say)(
         "running as process 1: processes that lose their parent are reaped only under an init " +
           "(docker run --init; in a pod: shareProcessNamespace)",
       );
@@ -67,9 +72,11 @@ export class GuardedChild implements AsyncDisposable {
     const begun: { child?: GuardedChild } = {};
     await guardian.guard(
       {
+        say: "guard",
         marker: order.marker,
         graceMs: order.graceMs,
         deadline: order.deadline(),
+        endsAtDeadline: order.onLost !== "warn",
         leadsSession: !hasTerminal,
       },
       {
@@ -102,6 +109,7 @@ export class GuardedChild implements AsyncDisposable {
       time: hostTime,
       graceMs: order.graceMs,
       deadline: this.#deadline,
+      endsAtDeadline: this.#endsWhenLost,
       terminateLateMs: SECOND_WATCH_LATE_MS,
       terminate: () => {
         this.#processes.terminate();
@@ -112,7 +120,7 @@ export class GuardedChild implements AsyncDisposable {
     });
     let child: ChildProcess | undefined;
     this.#forwarding = forwardSignals(hasTerminal, (signal) => child?.kill(signal));
-    if (this.#watch.isDue) {
+    if (this.#isTooLate) {
       this.#cut = "lost";
       this.ended = this.#finish({ kind: "not-started" });
       return;
@@ -147,9 +155,13 @@ export class GuardedChild implements AsyncDisposable {
     this.#guardian.sayDeadline(deadline);
   }
 
-  /** The lock is lost: everything is asked to end now, and killed after the grace or at the deadline. */
+  /**
+   * The lock is lost: everything is asked to end now, and killed after the grace or at the
+   * deadline. Where a loss is a warning alone, all goes on, and its end will tell.
+   */
   lose(): void {
-    this.#endFor("lost");
+    if (this.#endsWhenLost) this.#endFor("lost");
+    else this.#cut ??= "lost";
   }
 
   /** Ends the command if it still runs, as when the lock is lost, and waits until it is gone. */
@@ -157,6 +169,15 @@ export class GuardedChild implements AsyncDisposable {
     this.#end();
     await this.ended;
     this.#forwarding[Symbol.dispose]();
+  }
+
+  get #endsWhenLost(): boolean {
+    return this.#order.onLost !== "warn";
+  }
+
+  /** Whether a command that is there would have to end, or has lost its lock. */
+  get #isTooLate(): boolean {
+    return this.#endsWhenLost ? this.#watch.isDue : msUntil(this.#deadline) <= 0;
   }
 
   #endFor(cut: Cut): void {
@@ -178,7 +199,7 @@ export class GuardedChild implements AsyncDisposable {
 
   async #finish(own: OwnEnd): Promise<ChildEnd> {
     // The guardian's word may not have come yet, when this process was stopped or stuck.
-    if (this.#watch.isDue && !this.#isAsked) this.#cut ??= "lost";
+    if (this.#isTooLate && !this.#isAsked) this.#cut ??= "lost";
     const left = this.#processes.count();
     if (left > 0 && this.#watch.phase === "watching") {
       if (this.#cut === undefined) this.#order.leftBehind?.(left);

@@ -19,6 +19,7 @@ interface Cut {
 /**
  * Takes the command that is to be run, and its arguments, off argv, so that nobody takes them for
  * ours: what comes after `--`, or after one RESOURCE from the next word on that is no option.
+ * With an option that says that there is none, only what comes after `--`.
  */
 export function cutOff(
   argv: readonly string[],
@@ -30,17 +31,19 @@ export function cutOff(
   if (command?.runsCommand !== true) return { own: argv, rest: undefined };
   const known = [...globals, ...command.options];
   const wordsAt: number[] = [];
+  let isAlone = false;
   for (let next = at + 1; next < argv.length; next++) {
     const word = argv[next] ?? "";
     if (word === "--") return { own: argv.slice(0, next), rest: argv.slice(next + 1) };
-    if (!word.startsWith("-") || word === "-") wordsAt.push(next);
+    if (isInsteadOfCommand(word, known)) isAlone = true;
+    else if (!word.startsWith("-") || word === "-") wordsAt.push(next);
     else if (takesNextWord(word, known)) next += 1;
     // A dash behind the second word that is no option of ours is the command's own: so it has
     // begun by then, and a `--` further on is its own, too.
     else if (wordsAt.length > 1 && !isOurs(word, known)) break;
   }
   const startsAt = wordsAt[1];
-  if (startsAt === undefined) return { own: argv, rest: undefined };
+  if (startsAt === undefined || isAlone) return { own: argv, rest: undefined };
   return { own: argv.slice(0, startsAt), rest: argv.slice(startsAt) };
 }
 
@@ -98,6 +101,12 @@ function takesNextWord(word: string, options: readonly Option[]): boolean {
     ({ name, short }) => word === `--${name}` || word === `-${short ?? ""}`,
   );
   return option?.value !== undefined;
+}
+
+function isInsteadOfCommand(word: string, options: readonly Option[]): boolean {
+  return options.some(
+    ({ name, isInsteadOfCommand: isSo }) => isSo === true && word === `--${name}`,
+  );
 }
 
 function isOurs(word: string, options: readonly Option[]): boolean {

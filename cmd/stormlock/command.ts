@@ -29,6 +29,8 @@ export interface Option {
   readonly isRepeatable?: boolean;
   /** The only values allowed. */
   readonly choices?: readonly string[];
+  /** With it, a command that runs another command runs none. */
+  readonly isInsteadOfCommand?: boolean;
 }
 
 /** A line that can be typed as it stands, and what it does. */

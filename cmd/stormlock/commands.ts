@@ -174,13 +174,53 @@ const hold: Command = {
     },
     { name: "no-wait", short: "n", describe: "do not wait for it" },
     {
+      name: "conflict-exit-code",
+      short: "E",
+      value: "CODE",
+      describe: "exit with this when somebody else holds the lock; 75 by default",
+    },
+    {
       name: "grace",
       value: "DURATION",
       describe:
         "how long before the lock's end the command is asked to end (SIGTERM) rather than killed; " +
         "a quarter of the ttl, at most 10s, by default",
     },
+    {
+      name: "on-lost",
+      value: "WHAT",
+      choices: ["kill", "warn"],
+      describe: "end the command when the lock is lost, as by default, or say so and let it run",
+    },
     { name: "reason", value: "TEXT", describe: "why, for those who find it held" },
+    {
+      name: "sidecar",
+      isInsteadOfCommand: true,
+      describe: "run no command: hold until SIGTERM, for others to work under the lock",
+    },
+    {
+      name: "token-file",
+      value: "FILE",
+      describe: "with --sidecar: has the token while the lock is held, and only then",
+    },
+    {
+      name: "ready-file",
+      value: "FILE",
+      describe: "with --sidecar: is there while the lock is held, and only then",
+    },
+    {
+      name: "http",
+      value: "ADDR",
+      describe: "with --sidecar: answer there whether it is held (/held), and /healthz",
+    },
+    {
+      name: "insecure",
+      describe: "with --http: an address that other machines reach, where anybody may ask",
+    },
+    {
+      name: "again",
+      describe: "with --sidecar: contend again when the lock is lost; exit 76 without it",
+    },
     ...ASKING,
   ],
   examples: [
@@ -192,11 +232,12 @@ const hold: Command = {
   ],
   notes:
     "The command gets STORMLOCK_RESOURCE, STORMLOCK_FENCING_TOKEN, STORMLOCK_PRINCIPAL and " +
-    "STORMLOCK_LEASE_ID. Several resources, or a command with a `--` of its own, need `--` before " +
-    "the command.\n" +
+    "STORMLOCK_LEASE_ID. Several resources, or a command with a `--` or a `--sidecar` of its own, " +
+    "need `--` before the command. With --sidecar there is none: stormlock hold RESOURCE... " +
+    "--sidecar. With --json the last line on stderr tells how it went.\n" +
     "Exit codes: the command's own · 128+n when signal n ended it · 75 somebody else holds the " +
-    "lock · 76 it was lost · 69 no daemon or store answers · 126 the command cannot be run · 127 " +
-    "it was not found.",
+    "lock · 76 it was lost · 69 no daemon or store answers · 77 not allowed · 126 the command " +
+    "cannot be run · 127 it was not found · 0 a sidecar got SIGTERM.",
   load: async () => (await import("./hold.js")).hold,
 };
 

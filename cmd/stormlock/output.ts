@@ -38,6 +38,7 @@ export class Output {
   readonly isQuiet: boolean;
   readonly #isColoured: () => boolean;
   #isLineOpen = false;
+  #last: string | undefined;
 
   constructor({ isJson, isQuiet, isColoured }: OutputOptions) {
     this.isJson = isJson;
@@ -102,6 +103,17 @@ export class Output {
     const name = this.#isColoured() ? `${RED}stormlock:${PLAIN}` : "stormlock:";
     const lines = message.split("\n").map((line) => `${name} ${line}\n`);
     this.#toStderr(lines.join("") + (hint === undefined ? "" : `${hint}\n`));
+  }
+
+  /** Has a line of JSON on stderr, behind everything else, if JSON is what is wanted. */
+  saveForLast(value: unknown): void {
+    if (this.isJson) this.#last = `${JSON.stringify(value)}\n`;
+  }
+
+  /** Writes what was saved for last: nothing is written after it. */
+  end(): void {
+    if (this.#last !== undefined) this.#toStderr(this.#last);
+    this.#last = undefined;
   }
 
   // Nobody can be told that stderr does not work.

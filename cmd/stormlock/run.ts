@@ -52,6 +52,8 @@ export async function run(invocation: Invocation): Promise<number | NodeJS.Signa
   } catch (thrown) {
     if (stop?.aborted === true && !(thrown instanceof OutputError)) return "stopped";
     return fail(thrown, output, argv, env);
+  } finally {
+    output.end();
   }
 }
 

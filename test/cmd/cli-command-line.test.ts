@@ -105,3 +105,28 @@ describe("a command line", () => {
     );
   });
 });
+
+describe("a command line that runs no command", () => {
+  it.each([
+    [["hold", "a", "b", "--sidecar", "--token-file", "f"]],
+    [["hold", "--sidecar", "a", "--token-file", "f", "b"]],
+    [["--json", "hold", "a", "--token-file=f", "b", "--sidecar"]],
+  ])("%j has resources alone", (argv) => {
+    const { words: typed } = words(...argv);
+    expect(typed.all("RESOURCE")).toEqual(["a", "b"]);
+    expect(typed.has("sidecar")).toBe(true);
+    expect(typed.value("token-file")).toBe("f");
+    expect(typed.rest).toBeUndefined();
+  });
+
+  it("has what comes after -- for whoever refuses it", () => {
+    expect(words("hold", "a", "--sidecar", "--", "b", "--x").words.rest).toEqual(["b", "--x"]);
+  });
+
+  it("is not one whose command has the option behind one that is none of ours", () => {
+    const { words: typed } = words("hold", "a", "b", "--own", "--sidecar");
+    expect(typed.has("sidecar")).toBe(false);
+    expect(typed.rest).toEqual(["b", "--own", "--sidecar"]);
+    expect(words("hold", "a", "--", "b", "--sidecar").words.has("sidecar")).toBe(false);
+  });
+});

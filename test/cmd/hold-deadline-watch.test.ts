@@ -1,5 +1,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { DeadlineWatch } from "../../cmd/stormlock/hold/deadline-watch.js";
+import {
+  DeadlineWatch,
+  type DeadlineWatchOptions,
+} from "../../cmd/stormlock/hold/deadline-watch.js";
 import { FakeHostTime } from "../support/fake-host-time.js";
 
 const GRACE_MS = 1000;
@@ -11,7 +14,7 @@ beforeEach(() => {
   done = [];
 });
 
-function watch(deadlineMs: number, more: { graceMs?: number; terminateLateMs?: number } = {}) {
+function watch(deadlineMs: number, more: Partial<DeadlineWatchOptions> = {}) {
   const begunMs = time.now().hrMs;
   const noteDown = (what: string) => () => {
     done.push(`${what} at ${String(time.now().hrMs - begunMs)}`);
@@ -145,6 +148,35 @@ describe("the second of two watches", () => {
     time.advance(1);
     expect(one.isDue).toBe(true);
     expect(one.phase).toBe("watching");
+  });
+});
+
+describe("whoever may outlive the deadline", () => {
+  const free = { endsAtDeadline: false };
+
+  test("is left alone by it, and nobody looks", () => {
+    const one = watch(5000, free);
+    one.extend(time.in(2000));
+    expect(time.timers).toBe(0);
+    time.advance(60_000);
+    expect(done).toEqual([]);
+    expect(one.phase).toBe("watching");
+  });
+
+  test("has the whole grace when he is ended after it", () => {
+    const one = watch(5000, free);
+    time.advance(7000);
+    one.endNow();
+    time.advance(60_000);
+    expect(done).toEqual(["asked at 7000", "killed at 8000"]);
+  });
+
+  test("has none of it beyond the deadline when he is ended before", () => {
+    const one = watch(5000, free);
+    time.advance(4500);
+    one.endNow();
+    time.advance(60_000);
+    expect(done).toEqual(["asked at 4500", "killed at 5000"]);
   });
 });
 

@@ -33,6 +33,7 @@ describe("the guardian as it is shipped", () => {
       marker: "nobody",
       graceMs: 100,
       deadline: later(hostNow(), 60_000),
+      endsAtDeadline: true,
       leadsSession: true,
     };
     link.write(toLine(order));

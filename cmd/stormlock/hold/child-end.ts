@@ -18,7 +18,8 @@ export type Cut = "lost" | "unguarded";
 export type ChildEnd = OwnEnd & { readonly cut: Cut | undefined };
 
 const EXIT_UNGUARDED = 70;
-const EXIT_LOST = 76;
+/** The lock was lost, whatever else has happened. */
+export const EXIT_LOST = 76;
 const EXIT_NOT_EXECUTABLE = 126;
 const EXIT_NOT_FOUND = 127;
 

@@ -8,6 +8,12 @@ export interface DeadlineWatchOptions {
   /** How long before the deadline the processes are asked to end; 0 for never. */
   readonly graceMs: number;
   readonly deadline: HostMoment;
+  /**
+   * Whether a deadline ends the processes by itself, as it does when this is left out. Otherwise
+   * they end when `endNow` or somebody else says so, and have the whole grace for it if the
+   * deadline has passed by then.
+   */
+  readonly endsAtDeadline?: boolean;
   /** How much later than that to ask, for the second of two watches. */
   readonly terminateLateMs?: number;
   /** Asks the processes to end. Called once at most. */
@@ -57,7 +63,7 @@ export class DeadlineWatch {
   /** Asks the processes to end now, and kills them after the grace or at the deadline. */
   endNow(): void {
     if (this.#phase !== "watching") return;
-    if (msUntil(this.#deadline, this.#options.time.now()) <= 0) this.#kill();
+    if (this.#endsAtDeadline && this.#isPast) this.#kill();
     else this.#terminate();
   }
 
@@ -71,8 +77,17 @@ export class DeadlineWatch {
     this.#cancelTimer();
   }
 
+  get #endsAtDeadline(): boolean {
+    return this.#options.endsAtDeadline ?? true;
+  }
+
+  get #isPast(): boolean {
+    return msUntil(this.#deadline, this.#options.time.now()) <= 0;
+  }
+
   #arm(): void {
     this.#cancelTimer();
+    if (this.#phase === "watching" && !this.#endsAtDeadline) return;
     const leftMs = msUntil(this.#deadline, this.#options.time.now());
     const untilDueMs = this.#phase === "watching" ? leftMs - this.#askMs : leftMs;
     // Rounded up: a timer that fires early has only to be set again.
@@ -101,7 +116,8 @@ export class DeadlineWatch {
   #beginTerminating(): void {
     this.#phase = "terminating";
     const graceEnds = later(this.#options.time.now(), this.#options.graceMs);
-    this.#deadline = earlier(this.#deadline, graceEnds); // W3
+    const isBound = this.#endsAtDeadline || !this.#isPast;
+    this.#deadline = isBound ? earlier(this.#deadline, graceEnds) : graceEnds; // W3
     this.#arm();
   }
 

@@ -4,12 +4,13 @@ import { GuardianProcess } from "./guardian-process.js";
 import type { HostMoment } from "./host-time.js";
 import type { ProcessId } from "./process-table.js";
 
-export type GuardOrder = Omit<Extract<ToGuardian, { say: "guard" }>, "say">;
+/** What is to be guarded: a command that is about to start, or files that are about to appear. */
+export type GuardOrder = Extract<ToGuardian, { say: "guard" | "guard-files" }>;
 
 export interface GuardianLinkEvents {
-  /** The guardian has asked the command to end. */
+  /** The guardian has asked the command to end, or has removed the files. */
   terminating(): void;
-  /** There is no guardian, and none can be had: the command must end. */
+  /** There is no guardian, and none can be had: the command must end, the files must go. */
   unguarded(): void;
 }
 
@@ -18,7 +19,7 @@ const ATTEMPTS = 3;
 const MOST_GUARDIANS = 10;
 
 /**
- * Sees to it that a guardian watches over a command, and starts another one when it is killed or
+ * Sees to it that a guardian watches over a command or over files, and starts another one when it is killed or
  * falls silent. In the 30-90 ms until the next is ready the wrapper's own watch does the work.
  */
 export class GuardianLink implements AsyncDisposable {
@@ -41,16 +42,19 @@ export class GuardianLink implements AsyncDisposable {
   }
 
   /**
-   * Puts a command that is about to start under guard.
-   * @throws LockError "internal" when no guardian can be started: then nothing may run
+   * Puts a command that is about to start under guard, or files in the place of earlier ones.
+   * @throws LockError "internal" when no guardian can be started: then nothing may run or appear
    */
   async guard(order: GuardOrder, events: GuardianLinkEvents): Promise<void> {
     this.#order = order;
     if (!(await this.#establish())) {
+      const what =
+        order.say === "guard"
+          ? "the command was not started: the guardian, which would end it"
+          : "no file was written: the guardian, which would remove it";
       throw new LockError(
         "internal",
-        "the command was not started: the guardian, which would end it when the lock is lost, " +
-          `could not be started with ${process.execPath}`,
+        `${what} when the lock is lost, could not be started with ${process.execPath}`,
       );
     }
     this.#events = events;
@@ -110,7 +114,7 @@ export class GuardianLink implements AsyncDisposable {
         }
         const guardian = this.#process;
         if (guardian === undefined || this.#order === undefined) return false;
-        if (await guardian.guard({ say: "guard", ...this.#order })) {
+        if (await guardian.guard(this.#order)) {
           if (this.#child !== undefined) guardian.say({ say: "child", ...this.#child });
           return true;
         }

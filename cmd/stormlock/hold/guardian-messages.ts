@@ -1,4 +1,5 @@
 import type { HostMoment } from "./host-time.js";
+import type { OwnFile } from "./own-files.js";
 import type { ProcessId } from "./process-table.js";
 
 /** What the wrapper says to its guardian. */
@@ -9,7 +10,16 @@ export type ToGuardian =
       readonly marker: string;
       readonly graceMs: number;
       readonly deadline: HostMoment;
+      /** Whether the deadline ends the command, or only the wrapper's death does. */
+      readonly endsAtDeadline: boolean;
       readonly leadsSession: boolean;
+    }
+  /** Remove these files so long before the deadline, and when the wrapper dies. Answered by "guarding". */
+  | {
+      readonly say: "guard-files";
+      readonly files: readonly OwnFile[];
+      readonly leadMs: number;
+      readonly deadline: HostMoment;
     }
   /** The command runs. */
   | ({ readonly say: "child" } & ProcessId)
@@ -24,7 +34,7 @@ export type ToGuardian =
 export type FromGuardian =
   | { readonly say: "guarding" }
   | { readonly say: "seen"; readonly count: number }
-  /** The command has been asked to end: it was due. */
+  /** The command has been asked to end, or the files are removed: it was due. */
   | { readonly say: "terminating" };
 
 /** One message, a line of JSON. */

@@ -70,10 +70,10 @@ export class GuardianProcess {
   }
 
   /**
-   * Has it watch over a command that is about to start.
+   * Has it watch over what is about to start or to appear.
    * @returns false when it is dead or does not answer: then it guards nothing
    */
-  async guard(order: Extract<ToGuardian, { say: "guard" }>): Promise<boolean> {
+  async guard(order: Extract<ToGuardian, { say: "guard" | "guard-files" }>): Promise<boolean> {
     this.say(order);
     let tooLong: NodeJS.Timeout | undefined;
     const guards = await Promise.race([

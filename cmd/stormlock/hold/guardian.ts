@@ -1,6 +1,7 @@
 import { DeadlineWatch } from "./deadline-watch.js";
 import { LineReader, toLine, type FromGuardian, type ToGuardian } from "./guardian-messages.js";
 import { hostNow, hostTime, later, msUntil, type HostMoment } from "./host-time.js";
+import { removeOwnFiles, type OwnFile } from "./own-files.js";
 import { ProcessGroup } from "./process-group.js";
 import { ProcessTable } from "./process-table.js";
 import { ProcessTree, type Processes } from "./process-tree.js";
@@ -12,6 +13,7 @@ export interface GuardianOptions {
 }
 
 type GuardOrder = Extract<ToGuardian, { say: "guard" }>;
+type FilesOrder = Extract<ToGuardian, { say: "guard-files" }>;
 
 // A wrapper that died while it started its command: the command may come to light only now.
 const LINGER_MS = 2000;
@@ -34,13 +36,16 @@ const PAUSE_IDLE_MS = 250;
  *   G3. It knows the marker before the command starts, so there is no command that it could not
  *       find. One that starts when the deadline has passed (the wrapper was stopped just then)
  *       is killed as soon as it appears.
- *   G4. It leaves when the wrapper says so, or is dead and nothing is left.
+ *   G4. Files that say that a lock is held are removed before the deadline, and when the wrapper
+ *       dies. It knows them before they get their names.
+ *   G5. It leaves when the wrapper says so, or is dead and nothing is left.
  */
 export class Guardian {
   readonly #options: GuardianOptions;
   readonly #lines = new LineReader<ToGuardian>();
   readonly #table = new ProcessTable();
   #processes: Processes | undefined;
+  #files: readonly OwnFile[] = [];
   #watch: DeadlineWatch | undefined;
   #childIsKnown = false;
   #wrapperIsGone = false;
@@ -59,7 +64,8 @@ export class Guardian {
   wrapperDied(): void {
     if (this.#wrapperIsGone) return;
     this.#wrapperIsGone = true;
-    if (this.#watch === undefined) {
+    removeOwnFiles(this.#files); // G4
+    if (this.#watch === undefined || this.#processes === undefined) {
       this.#options.exit();
       return;
     }
@@ -71,6 +77,10 @@ export class Guardian {
     switch (message.say) {
       case "guard":
         this.#guard(message);
+        this.#send({ say: "guarding" });
+        return;
+      case "guard-files":
+        this.#guardFiles(message);
         this.#send({ say: "guarding" });
         return;
       case "child":
@@ -89,8 +99,19 @@ export class Guardian {
     }
   }
 
+  #guardFiles({ files, leadMs, deadline }: FilesOrder): void {
+    this.#watch?.stop(); // That of the lock that was held before.
+    this.#files = files;
+    const remove = (): void => {
+      removeOwnFiles(files);
+      this.#send({ say: "terminating" });
+    };
+    const ending = { terminate: remove, kill: remove };
+    this.#watch = new DeadlineWatch({ time: hostTime, graceMs: leadMs, deadline, ...ending });
+  }
+
   #guard(order: GuardOrder): void {
-    const { marker, leadsSession, graceMs, deadline } = order;
+    const { marker, leadsSession, graceMs, deadline, endsAtDeadline } = order;
     const spared = [process.pid, this.#options.wrapperPid];
     const processes = this.#table.exists
       ? new ProcessTree({ table: this.#table, marker, leadsSession, spared })
@@ -98,8 +119,7 @@ export class Guardian {
     this.#processes = processes;
     this.#watch = new DeadlineWatch({
       time: hostTime,
-      graceMs,
-      deadline,
+      ...{ graceMs, deadline, endsAtDeadline },
       terminate: () => {
         processes.terminate();
         this.#send({ say: "terminating" });
@@ -113,7 +133,7 @@ export class Guardian {
     });
   }
 
-  /** Looks again and again, from when the end has begun until it is reached (G1, G4). */
+  /** Looks again and again, from when the end has begun until it is reached (G1, G5). */
   async #patrol(): Promise<void> {
     if (this.#patrols) return;
     this.#patrols = true;
