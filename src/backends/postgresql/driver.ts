@@ -4,14 +4,17 @@ import { readFile } from "node:fs/promises";
 import type { ConnectionOptions } from "node:tls";
 import type { Client, ClientConfig } from "pg";
 import type { ConnectionParts } from "./names.js";
+import { filedPassword } from "./pass-file.js";
 
 export type { Client, Notification } from "pg";
 
 /** A connection that is made, and not yet asked for anything. */
 export async function connect(parts: ConnectionParts, limitMs: number): Promise<Client> {
   const { Client } = await import("pg");
+  // Never none: the driver would look for one by itself, and complain to the operator about it.
+  const password = parts.password ?? (await filedPassword(parts)) ?? "";
   const attempt = async (ssl: ConnectionOptions | false): Promise<Client> => {
-    const client = new Client(clientConfig(parts, ssl, limitMs));
+    const client = new Client({ ...clientConfig(parts, ssl, limitMs), password: () => password });
     // Without a listener an error that comes between two calls would end the process. Who
     // waits for the connection, or for an answer, is told by other means.
     client.on("error", () => undefined);
@@ -47,13 +50,12 @@ function clientConfig(
   ssl: ConnectionOptions | false,
   limitMs: number,
 ): ClientConfig {
-  const { host, port, dbname, user, password, application_name, options } = parts;
+  const { host, port, dbname, user, application_name, options } = parts;
   return {
     ...{ ssl, connectionTimeoutMillis: limitMs, pipeline: true },
     ...{ keepAlive: true, keepAliveInitialDelayMillis: 10_000 },
     application_name: application_name ?? "stormlock",
     ...{ host, port: Number(port), database: dbname, user },
-    ...(password === undefined ? {} : { password }),
     ...(options === undefined ? {} : { options }),
   };
 }

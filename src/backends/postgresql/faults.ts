@@ -95,7 +95,7 @@ function explain(thrown: unknown, place: Place): string {
     return `the database ${database} cannot be reached over TLS (${message}): correct sslmode and sslrootcert in \`connection\`, or the server's certificate`;
   }
   if (message.startsWith("SASL")) {
-    return `the database ${database} wants another password of ${user} than \`connection\` has (${message})`;
+    return `the database ${database} wants another password of ${user} than \`connection\`, PGPASSWORD or the pass file has (${message})`;
   }
   if (message.startsWith("Connection terminated")) return explainFault({ kind: "cut" }, place);
   // Class 22 is about values, and quotes them.

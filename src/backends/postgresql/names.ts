@@ -4,14 +4,16 @@ import { userInfo } from "node:os";
 
 /** The parameters of a connection string, by the names that libpq gives them. */
 export type ConnectionParts = Readonly<
-  Partial<Record<(typeof USED)[number], string>> &
-    Record<"host" | "port" | "dbname" | "user", string>
+  Partial<Record<keyof typeof USED, string>> & Record<"host" | "port" | "dbname" | "user", string>
 >;
 
-const USED = [
-  ...(["host", "port", "dbname", "user", "password", "application_name", "options"] as const),
-  ...(["sslmode", "sslrootcert", "sslcert", "sslkey"] as const),
-] as const;
+// What is used, and where libpq finds what a string leaves out.
+const USED = {
+  ...({ host: "PGHOST", port: "PGPORT", dbname: "PGDATABASE", user: "PGUSER" } as const),
+  ...({ password: "PGPASSWORD", application_name: "PGAPPNAME", options: "PGOPTIONS" } as const),
+  ...({ sslmode: "PGSSLMODE", sslrootcert: "PGSSLROOTCERT" } as const),
+  ...({ sslcert: "PGSSLCERT", sslkey: "PGSSLKEY" } as const),
+} as const;
 
 // Known to libpq, and of no use here: taken, so that a string which works elsewhere works.
 const IGNORED: ReadonlySet<string> = new Set([
@@ -33,19 +35,25 @@ export function connectionParts(text: string): ConnectionParts | { readonly prob
   const parts: Partial<Record<string, string>> = {};
   for (const [key, value] of pairs) {
     if (IGNORED.has(key)) continue;
-    if (!(USED as readonly string[]).includes(key)) {
-      return { problem: `must have no other parameters than ${USED.join(", ")}` };
+    if (!Object.hasOwn(USED, key)) {
+      return { problem: `must have no other parameters than ${Object.keys(USED).join(", ")}` };
     }
     if (value !== "") parts[key] = value;
+  }
+  for (const [key, variable] of Object.entries(USED)) {
+    const value = process.env[variable];
+    if (value !== undefined && value !== "") parts[key] ??= value;
   }
   if (parts["host"]?.includes(",") === true || parts["port"]?.includes(",") === true) {
     return { problem: "must name one host: the one that can be written to" };
   }
   if (parts["port"] !== undefined && !/^[0-9]{1,5}$/u.test(parts["port"])) {
-    return { problem: "must have a port that is a number" };
+    return { problem: "must have a port that is a number, in itself or in PGPORT" };
   }
   if (parts["sslmode"] !== undefined && !SSL_MODES.includes(parts["sslmode"])) {
-    return { problem: `must have one of these as sslmode: ${SSL_MODES.join(", ")}` };
+    return {
+      problem: `must have one of these as sslmode, in itself or in PGSSLMODE: ${SSL_MODES.join(", ")}`,
+    };
   }
   if (parts["sslmode"] === "verify-ca" && parts["sslrootcert"] === undefined) {
     return { problem: "must have a sslrootcert when sslmode is verify-ca" };
@@ -53,17 +61,9 @@ export function connectionParts(text: string): ConnectionParts | { readonly prob
   return withDefaults(parts);
 }
 
-// What is left out comes from the environment, as with libpq; the password, too, in the driver.
 function withDefaults(parts: Partial<Record<string, string>>): ConnectionParts {
-  const { PGHOST, PGPORT, PGUSER, PGDATABASE } = process.env;
-  const user = parts["user"] ?? PGUSER ?? userName();
-  return {
-    ...parts,
-    host: parts["host"] ?? PGHOST ?? "localhost",
-    port: parts["port"] ?? PGPORT ?? "5432",
-    dbname: parts["dbname"] ?? PGDATABASE ?? user,
-    user,
-  };
+  const { host = "localhost", port = "5432", user = userName() } = parts;
+  return { ...parts, host, port, dbname: parts["dbname"] ?? user, user };
 }
 
 function userName(): string {

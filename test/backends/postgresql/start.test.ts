@@ -1,8 +1,6 @@
 // What is looked at when a store is opened, and what is said of it.
 
-import { spawnSync } from "node:child_process";
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { PostgresqlSettings } from "../../../src/backends/postgresql/settings.js";
@@ -238,53 +236,6 @@ describeWithPostgresql("postgresql, opened", () => {
     );
   });
 
-  it("TLS is used as sslmode says, and certificates are verified when it says so", async () => {
-    const pem = (name: string): string => join(stage.server.directory, name);
-    const made = spawnSync("openssl", [
-      ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-      ...["-days", "2", "-subj", "/CN=db.test", "-addext", "subjectAltName=DNS:db.test"],
-      ...["-keyout", pem("server.key"), "-out", pem("server.crt")],
-    ]);
-    expect(made.status).toBe(0);
-    const files = {
-      "server.key": await readFile(pem("server.key"), "utf8"),
-      "server.crt": await readFile(pem("server.crt"), "utf8"),
-    };
-    await using server = await PostgresqlServer.start({ files, config: { ssl: "on" } });
-    const ca = join(server.directory, "ca.crt");
-    await writeFile(ca, files["server.crt"]);
-    const open = async (query: string): Promise<unknown> => {
-      await using backend = await stage.open({
-        connection: server.url() + query,
-        create_table: true,
-      });
-      await backend.check();
-      const [row] = await server.run(
-        `SELECT bool_and(ssl) AS ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
-         WHERE application_name = 'stormlock'`,
-      );
-      return row?.["ssl"];
-    };
-    expect(await open("?sslmode=require")).toBe(true);
-    expect(await open("")).toBe(true);
-    expect(await open("?sslmode=disable")).toBe(false);
-    expect(await open(`?sslmode=verify-ca&sslrootcert=${ca}`)).toBe(true);
-    const connection = server.url();
-    expect(await refusal({ connection: `${connection}?sslmode=verify-full` })).toMatch(/over TLS/u);
-    expect(
-      await refusal({ connection: `${connection}?sslmode=verify-full&sslrootcert=${ca}` }),
-    ).toMatch(/over TLS/u);
-    expect(
-      await refusal({ connection: `${connection}?sslmode=verify-ca&sslrootcert=/no/such/file` }),
-    ).toMatch(/\/no\/such\/file/u);
-    // A server without TLS: only who insists on it is refused.
-    await using plain = await stage.open({ connection: `${stage.roleUrl()}?sslmode=prefer` });
-    await plain.check();
-    expect(await refusal({ connection: `${stage.roleUrl()}?sslmode=require` })).toMatch(
-      /does not support SSL/u,
-    );
-  });
-
   it("the documented table and query are the real ones", async () => {
     const page = await readFile("docs/backends/postgresql.md", "utf8");
     expect(page).toContain(tableSql("stormlock_leases"));
@@ -295,15 +246,5 @@ describeWithPostgresql("postgresql, opened", () => {
       ...{ convert_from: "for people é", principal: "zoë" },
       expires: expect.any(Date) as Date,
     });
-  });
-
-  it("keywords say the same as a URL", async () => {
-    const quoted = ROLE_PASSWORD.replaceAll("'", "\\'");
-    const connection = `host=127.0.0.1 port = ${String(stage.server.port)} dbname=postgres user=${ROLE} password='${quoted}' connect_timeout=3`;
-    await using backend = await stage.open({ connection });
-    await backend.check();
-    expect(backend.traits.place).toBe(
-      `127.0.0.1:${String(stage.server.port)}/postgres stormlock_leases`,
-    );
   });
 });
