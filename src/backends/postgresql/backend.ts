@@ -20,23 +20,20 @@ import { StoreFault, unavailable, type Place } from "./faults.js";
 import { Hints, type MayBeFree } from "./hints.js";
 import { Lane, type Connector } from "./lane.js";
 import {
-  acquireAnswer,
-  acquireValues,
+  acquiring,
   findValues,
   firstKey,
   firstKeyAfterPrefix,
   indexOf,
   key,
-  releaseAnswer,
-  releaseValues,
-  renewAnswer,
-  renewValues,
+  releasing,
+  renewing,
   toLease,
 } from "./leases.js";
 import { Limit } from "./limit.js";
 import { connectionParts, quotedTable } from "./names.js";
 import { prune } from "./prune.js";
-import { Batch, type Questions } from "./questions.js";
+import { Batch, Way } from "./questions.js";
 import { Session } from "./session.js";
 import { DEFAULT_TABLE, DEFAULT_TIMEOUT, type PostgresqlSettings } from "./settings.js";
 import { statements } from "./statements.js";
@@ -90,6 +87,9 @@ class PostgresqlBackend implements Backend {
   readonly #swift: Lane;
   /** For what waits for other sessions' locks. */
   readonly #patient: Lane;
+  readonly #acquiring: Way<AcquireAsk, AcquireAnswer>;
+  readonly #renewing: Way<RenewAsk, RenewAnswer>;
+  readonly #releasing: Way<ReleaseAsk, ReleaseAnswer>;
   readonly #hints: Hints;
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosed = false;
@@ -105,6 +105,9 @@ class PostgresqlBackend implements Backend {
     this.#main = new Lane(connector);
     this.#swift = new Lane(connector);
     this.#patient = new Lane(connector);
+    this.#acquiring = new Way(acquiring, this.#main, this.#patient);
+    this.#renewing = new Way(renewing, this.#swift, this.#patient);
+    this.#releasing = new Way(releasing, this.#main, this.#patient);
     this.#hints = new Hints(connector, clock, timeoutMs, (processId) =>
       [this.#main, this.#patient].some((own) => own.processId === processId),
     );
@@ -118,61 +121,43 @@ class PostgresqlBackend implements Backend {
   }
 
   acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
-    const questions: Questions<AcquireAsk, AcquireAnswer> = {
-      ...{ asks, values: acquireValues, answer: acquireAnswer },
-      statement: ({ acquire }) => acquire,
-    };
-    return this.#answer(questions, async (batch, limit) => {
-      await batch.pass(this.#main);
+    return this.#answer(asks, this.#acquiring, async (batch, limit) => {
+      await batch.pass();
       if (batch.open.length === 0) return;
       // Rows that were not there, or that somebody else has locked just now.
       const names = batch.open.map(({ resource }) => key(resource));
       const making = this.#main.ask(({ make }) => make, [names], limit);
-      const passing = batch.pass(this.#main);
+      const passing = batch.pass();
       const [{ count }] = await Promise.all([making, passing]);
       if (count > 0) this.#prune(count);
-      if (batch.open.length > 0) await batch.wait(this.#patient);
+      if (batch.open.length > 0) await batch.wait();
     });
   }
 
   renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
-    const questions: Questions<RenewAsk, RenewAnswer> = {
-      ...{ asks, values: renewValues, answer: renewAnswer },
-      statement: ({ renew }) => renew,
-    };
     const lost: RenewAnswer = { kind: "lost" };
-    return this.#answer(
-      questions,
-      (batch, limit) => this.#passThenWait(batch, this.#swift, lost, limit),
-      lost,
-    );
+    const work = this.#passThenWait<RenewAsk, RenewAnswer>(this.#swift, lost);
+    return this.#answer(asks, this.#renewing, work, lost);
   }
 
   release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
-    const questions: Questions<ReleaseAsk, ReleaseAnswer> = {
-      ...{ asks, values: releaseValues, answer: releaseAnswer },
-      statement: ({ release }) => release,
-    };
     const notHeld: ReleaseAnswer = { kind: "not-held" };
-    return this.#answer(
-      questions,
-      (batch, limit) => this.#passThenWait(batch, this.#main, notHeld, limit),
-      notHeld,
-    );
+    const work = this.#passThenWait<ReleaseAsk, ReleaseAnswer>(this.#main, notHeld);
+    return this.#answer(asks, this.#releasing, work, notHeld);
   }
 
   // What is not there under its id has ended. What is there and was passed over is waited for.
-  async #passThenWait<Ask extends RenewAsk | ReleaseAsk, Answer>(
-    batch: Batch<Ask, Answer>,
+  #passThenWait<Ask extends RenewAsk | ReleaseAsk, Answer>(
     lane: Lane,
     ended: Answer,
-    limit: Limit,
-  ): Promise<void> {
-    await batch.pass(lane);
-    if (batch.open.length === 0) return;
-    const { rows } = await lane.ask(({ find }) => find, findValues(batch.open), limit);
-    batch.answerAllBut(new Set(rows.map(indexOf)), ended);
-    if (batch.open.length > 0) await batch.wait(this.#patient);
+  ): (batch: Batch<Ask, Answer>, limit: Limit) => Promise<void> {
+    return async (batch, limit) => {
+      await batch.pass();
+      if (batch.open.length === 0) return;
+      const { rows } = await lane.ask(({ find }) => find, findValues(batch.open), limit);
+      batch.answerAllBut(new Set(rows.map(indexOf)), ended);
+      if (batch.open.length > 0) await batch.wait();
+    };
   }
 
   current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
@@ -221,17 +206,18 @@ class PostgresqlBackend implements Backend {
    *   have failed
    */
   #answer<Ask, Answer>(
-    questions: Questions<Ask, Answer>,
+    asks: readonly Ask[],
+    way: Way<Ask, Answer>,
     ask: (batch: Batch<Ask, Answer>, limit: Limit) => Promise<void>,
     otherwise?: Answer,
   ): Promise<readonly (Answer | Failed)[]> {
     return this.#call(async (limit) => {
-      const batch = new Batch(questions, limit);
-      if (questions.asks.length === 0) return [];
+      const batch = new Batch(asks, way, limit);
+      if (asks.length === 0) return [];
       try {
         await ask(batch, limit);
       } catch (thrown) {
-        if (batch.open.length === questions.asks.length) throw thrown;
+        if (batch.open.length === asks.length) throw thrown;
         return batch.fill(() => this.#failed(thrown));
       }
       return batch.fill(() => otherwise ?? this.#failed(new StoreFault({ kind: "gone" })));

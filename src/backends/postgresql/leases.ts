@@ -10,39 +10,60 @@ import type {
 } from "../../lock/backend.js";
 import type { Lease } from "../../lock/lease.js";
 import type { Row } from "./session.js";
+import type { Patience, Statements } from "./statements.js";
+
+/** What questions of one kind are to the store. */
+export interface Kind<Ask, Answer> {
+  readonly values: (asks: readonly Ask[]) => readonly unknown[];
+  readonly statement: (statements: Statements) => Patience;
+  readonly answer: (row: Row, ask: Ask) => Answer;
+}
 
 /** A name as the table keeps it. */
 export function key(resource: string): Buffer {
   return Buffer.from(resource);
 }
 
-export function acquireValues(asks: readonly AcquireAsk[]): readonly unknown[] {
-  return [
+export const acquiring: Kind<AcquireAsk, AcquireAnswer> = {
+  statement: ({ acquire }) => acquire,
+  values: (asks) => [
     asks.map(({ resource }) => key(resource)),
     asks.map(({ leaseId }) => text(leaseId)),
     asks.map(({ principal }) => text(principal)),
     asks.map(({ ttlMs }) => Math.ceil(ttlMs)),
     asks.map(({ reason }) => text(reason)),
     asks.map(({ labels }) => JSON.stringify(labels)),
-  ];
-}
+  ],
+  answer: (row, { resource }) => {
+    const [kind] = row;
+    if (kind === "spent") return { kind };
+    const lease = toLease(row, resource);
+    if (kind === "held") return { kind, holder: lease };
+    return { kind: "granted", lease, created: kind === "granted" };
+  },
+};
 
-export function renewValues(asks: readonly RenewAsk[]): readonly unknown[] {
-  return [
+export const renewing: Kind<RenewAsk, RenewAnswer> = {
+  statement: ({ renew }) => renew,
+  values: (asks) => [
     asks.map(({ resource }) => key(resource)),
     asks.map(({ leaseId }) => text(leaseId)),
     asks.map(({ ttlMs }) => (ttlMs === undefined ? null : Math.ceil(ttlMs))),
     asks.map(({ ageMs = 0 }) => Math.ceil(ageMs)),
-  ];
-}
+  ],
+  answer: (row, { resource }) =>
+    row[0] === "lost" ? { kind: "lost" } : { kind: "renewed", lease: toLease(row, resource) },
+};
 
-export function releaseValues(asks: readonly ReleaseAsk[]): readonly unknown[] {
-  return [
+export const releasing: Kind<ReleaseAsk, ReleaseAnswer> = {
+  statement: ({ release }) => release,
+  values: (asks) => [
     asks.map(({ resource }) => key(resource)),
     asks.map(({ leaseId }) => text(leaseId)),
     asks.map(({ ifRevision }) => ifRevision ?? null),
-  ];
-}
+  ],
+  answer: ([kind]) => ({ kind: kind === "released" ? kind : "not-held" }),
+};
 
 /** For the statement that finds rows which have these ids. */
 export function findValues(asks: readonly (RenewAsk | ReleaseAsk)[]): readonly unknown[] {
@@ -58,23 +79,6 @@ function text(value: string): string {
 /** Where in the batch the question of a row is. */
 export function indexOf(row: Row): number {
   return Number(row[1]) - 1;
-}
-
-export function acquireAnswer(row: Row, { resource }: AcquireAsk): AcquireAnswer {
-  const [kind] = row;
-  if (kind === "spent") return { kind };
-  const lease = toLease(row, resource);
-  if (kind === "held") return { kind, holder: lease };
-  return { kind: "granted", lease, created: kind === "granted" };
-}
-
-export function renewAnswer(row: Row, { resource }: RenewAsk): RenewAnswer {
-  if (row[0] === "lost") return { kind: "lost" };
-  return { kind: "renewed", lease: toLease(row, resource) };
-}
-
-export function releaseAnswer([kind]: Row): ReleaseAnswer {
-  return { kind: kind === "released" ? kind : "not-held" };
 }
 
 /** What a row says of a lease; the columns are those of `lease` in statements.ts. */

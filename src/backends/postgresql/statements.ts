@@ -80,6 +80,7 @@ const NOW_US = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 const START = `start AS MATERIALIZED (SELECT ${NOW_US} AS now_us)`;
 // An aggregate is complete before anything else of its row is computed (P1).
 const CLOCK = `clock AS MATERIALIZED (SELECT count(*), ${NOW_US} AS now_us FROM locked)`;
+const LAZILY = `lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))`; // P7
 const FLOOR = "'\\x'::bytea";
 
 // How long a row stays after its lease has ended: longer than any duplicate is under way.
@@ -199,8 +200,9 @@ export function statements(table: string, channel: string): Statements {
     make: {
       name: "stormlock_make",
       text: `
+        WITH ${LAZILY}
         INSERT INTO ${table} AS t (${columns}) SELECT ${empty("resource", "0")}
-        FROM unnest($1::bytea[]) AS a (resource)
+        FROM lazily, unnest($1::bytea[]) AS a (resource)
         WHERE NOT EXISTS (SELECT FROM ${table} o WHERE o.resource = a.resource)
         ORDER BY a.resource ON CONFLICT (resource) DO NOTHING`,
     },
@@ -243,13 +245,13 @@ export function statements(table: string, channel: string): Statements {
           ORDER BY t.resource FOR UPDATE OF t SKIP LOCKED
         ), gone AS (
           DELETE FROM ${table} t USING old WHERE t.resource = old.resource RETURNING old.token
-        ), swept AS MATERIALIZED (
+        ), ${LAZILY}, swept AS MATERIALIZED (
           SELECT CASE WHEN count(*) < $1 THEN '' ELSE
             (SELECT encode(l.resource, 'hex') FROM looked l ORDER BY l.resource DESC LIMIT 1)
           END AS until FROM looked
         )
         INSERT INTO ${table} AS t (${columns})
-        SELECT ${empty(FLOOR, "coalesce((SELECT max(token) FROM gone), 0)", "swept.until")} FROM swept
+        SELECT ${empty(FLOOR, "coalesce((SELECT max(token) FROM gone), 0)", "swept.until")} FROM lazily, swept
         ON CONFLICT (resource) DO UPDATE
           SET token = greatest(t.token, EXCLUDED.token), reason = EXCLUDED.reason`,
     },
