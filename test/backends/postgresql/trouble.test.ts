@@ -6,7 +6,7 @@ import type { Backend } from "../../../src/lock/backend.js";
 import { describeWithPostgresql } from "../../support/servers/postgresql.js";
 import { Proxy } from "../../support/proxy.js";
 import { SpoilingProxy } from "./spoiling-proxy.js";
-import { ask, holder, keySql, Stage, take } from "./stage.js";
+import { ask, holder, keySql, ROLE, Stage, take } from "./stage.js";
 
 const UNAVAILABLE = { name: "LockError", kind: "unavailable" };
 
@@ -116,6 +116,22 @@ describeWithPostgresql("postgresql in trouble", () => {
     expect((await ours.acquire([ask("late 3")]))[0]?.kind).toBe("held");
   });
 
+  it("a call that travels with a late one has all of its own time", async () => {
+    await using proxy = await Proxy.open(`127.0.0.1:${String(stage.server.port)}`);
+    const port = Number(proxy.address.split(":")[1]);
+    await using ours = await stage.open({ connection: stage.roleUrl(port), timeout: "3s" });
+    await ours.check();
+    proxy.freezeOpen();
+    const answerless = ours.acquire([ask("travel 1")]).catch(() => "failed");
+    await sleep(5);
+    const late = ours.acquire([ask("travel 2")]).catch(() => "failed");
+    await sleep(1500);
+    const [answer] = await ours.acquire([ask("travel 3")]);
+    expect(answer?.kind).toBe("granted");
+    expect(await answerless).toBe("failed");
+    await late;
+  });
+
   it("a server that nobody reaches fails every call in time, and grows nothing", async () => {
     await using proxy = await Proxy.open(`127.0.0.1:${String(stage.server.port)}`);
     const port = Number(proxy.address.split(":")[1]);
@@ -189,19 +205,22 @@ describeWithPostgresql("postgresql in trouble", () => {
   );
 
   it("a commit that did not reach its standby is unknown, not a success", async () => {
-    const lease = await take(backend, "unreplicated");
+    // A role that does not want to hear warnings hears this one.
+    await stage.server.run(`ALTER ROLE ${ROLE} SET client_min_messages = 'error'`);
+    await using ours = await stage.open();
+    const lease = await take(ours, "unreplicated");
+    await ours.renew([{ ...lease, ttlMs: undefined }]); // So that this connection is there.
     await stage.server.run(
+      `ALTER ROLE ${ROLE} RESET client_min_messages`,
       "ALTER SYSTEM SET synchronous_standby_names = 'nobody'",
       "SELECT pg_reload_conf()",
     );
     try {
       await sleep(300);
-      const refused = expect(backend.renew([{ ...lease, ttlMs: undefined }])).rejects.toMatchObject(
-        {
-          ...UNAVAILABLE,
-          message: expect.stringContaining("standby") as string,
-        },
-      );
+      const refused = expect(ours.renew([{ ...lease, ttlMs: undefined }])).rejects.toMatchObject({
+        ...UNAVAILABLE,
+        message: expect.stringContaining("standby") as string,
+      });
       let cancelled = 0;
       for (let n = 0; n < 40 && cancelled === 0; n++) {
         await sleep(50);
@@ -219,8 +238,63 @@ describeWithPostgresql("postgresql in trouble", () => {
       );
     }
     await sleep(300);
-    const [answer] = await backend.renew([{ ...lease, ttlMs: undefined }]);
+    const [answer] = await ours.renew([{ ...lease, ttlMs: undefined }]);
     expect(answer?.kind).toBe("renewed");
+  });
+
+  it("what was granted survives a crash, whatever the role's synchronous_commit", async () => {
+    await stage.server.run(
+      `ALTER ROLE ${ROLE} SET synchronous_commit = off`,
+      "ALTER SYSTEM SET wal_writer_delay = '10s'",
+      "SELECT pg_reload_conf()",
+    );
+    await using ours = await stage.open();
+    await stage.server.run(`ALTER ROLE ${ROLE} RESET synchronous_commit`);
+    const before = await take(ours, "crash, there");
+    await ours.release([before]);
+    const made = await take(ours, "crash, made");
+    const again = await take(ours, "crash, there");
+    await stage.server.stop("SIGQUIT");
+    await stage.server.resume();
+    const held = await backend
+      .current([made.resource, again.resource])
+      .catch(() => backend.current([made.resource, again.resource]));
+    expect(held.map((lease) => lease?.token)).toEqual([made.token, again.token]);
+    await stage.server.run("ALTER SYSTEM RESET wal_writer_delay", "SELECT pg_reload_conf()");
+  });
+
+  it("a statement that the server gives up on costs its answer, not the connection", async () => {
+    await using ours = await stage.open({ timeout: "1s" });
+    const lease = await take(ours, "dragging");
+    await ours.renew([{ ...lease, ttlMs: undefined }]);
+    const connections = (): Promise<unknown> =>
+      stage.server.run(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'stormlock' ORDER BY pid",
+      );
+    const before = await connections();
+    await stage.server.run(
+      `CREATE FUNCTION drag() RETURNS trigger LANGUAGE plpgsql AS
+         $$ BEGIN PERFORM pg_sleep(5); RETURN NEW; END $$`,
+      "CREATE TRIGGER drag BEFORE UPDATE ON stormlock_leases FOR EACH ROW EXECUTE FUNCTION drag()",
+    );
+    try {
+      await expect(ours.renew([{ ...lease, ttlMs: undefined }])).rejects.toThrow(
+        /stopped a statement that took too long/u,
+      );
+    } finally {
+      await stage.server.run("DROP FUNCTION drag CASCADE");
+    }
+    expect((await ours.renew([{ ...lease, ttlMs: undefined }]))[0]?.kind).toBe("renewed");
+    expect(await connections()).toEqual(before);
+  });
+
+  it("a table that was dropped is made again, by the call after the one that missed it", async () => {
+    const settings = { connection: stage.server.url(), table: "dropped_leases" };
+    await using ours = await stage.open({ ...settings, create_table: true });
+    const lease = await take(ours, "dropped");
+    await stage.server.run("DROP TABLE dropped_leases");
+    await expect(ours.acquire([ask("dropped")])).rejects.toMatchObject(UNAVAILABLE);
+    expect((await take(ours, "dropped")).token).toBeGreaterThan(lease.token);
   });
 
   it("connections that an administrator ends are made anew", async () => {
