@@ -3,6 +3,8 @@
 //   K1. Belief ends at t0 + valid·(1−ρ) − δ, where t0 was read before the heartbeat was sent that
 //       the answer echoes: validity never counts from an answer.
 //   K2. Lost is final: a late answer revives nothing, and no answer moves the end back.
+//   K9. Belief does not begin with a lease that is nearly over: a grant that a slow store has held
+//       up for long waits for the next answer. Who begins to rely on a lock needs time to do so.
 //   K3. The end is looked up on the clock whenever it is asked about: a blocked event loop, a
 //       suspended process and a late timer all find the truth.
 
@@ -17,6 +19,9 @@ export type HoldState = "PENDING" | "HELD" | "AT_RISK" | "LOST" | "RELEASED";
 
 /** No confirmation for this share of the ttl puts a lease at risk. */
 const RISK_SHARE = 1 / 2;
+
+/** Belief begins with at least this share of what a grant without any delay would give. */
+const BEGIN_SHARE = 1 / 2;
 
 /** When belief ends; as in deadline.ts. */
 export type DeadlineRule = typeof holderDeadlineMs;
@@ -77,10 +82,18 @@ export class Belief {
     if (state === "LOST" || state === "RELEASED") return false; // K2
     const deadlineMs = this.#deadlineOf(sentAtMs, validForMs, this.#ttlMs);
     this.#validUntilMs = Math.max(this.#validUntilMs, sentAtMs + validForMs);
-    if (deadlineMs <= this.#clock.monotonicMs() || deadlineMs <= this.#deadlineMs) return false;
+    const nowMs = this.#clock.monotonicMs();
+    if (deadlineMs <= nowMs || deadlineMs <= this.#deadlineMs) return false;
+    if (state === "PENDING" && deadlineMs < this.#beginMs(nowMs)) return false; // K9
     this.#confirmedAtMs = Math.max(this.#confirmedAtMs, sentAtMs);
     this.#deadlineMs = deadlineMs;
     return true;
+  }
+
+  // Where the deadline must be for belief to begin.
+  #beginMs(nowMs: number): number {
+    const freshMs = this.#deadlineOf(nowMs, this.#ttlMs, this.#ttlMs) - nowMs;
+    return nowMs + BEGIN_SHARE * freshMs;
   }
 
   /** Ends belief; what has ended stays as it ended. */

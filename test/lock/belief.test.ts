@@ -43,6 +43,20 @@ describe("belief", () => {
     expect(belief.deadlineMs).toBe(t0 + 9000 + 9400);
   });
 
+  it("does not begin with a lease that a slow store gave with little left, but goes on with one", async () => {
+    const { clock, belief, t0 } = start();
+    await clock.advance(300);
+    // 9400 is what a fresh grant gives; half of it must be left.
+    expect(belief.confirm(t0, 5550)).toBe(false);
+    expect([belief.state, belief.isHeld]).toEqual(["PENDING", false]);
+    expect(belief.confirm(t0, 5560)).toBe(true);
+    expect(belief.state).toBe("HELD");
+    expect(belief.confirm(t0 + 200, 5600)).toBe(true);
+    await clock.advance(4800);
+    expect(belief.confirm(t0 + 5000, 1600)).toBe(true);
+    expect(belief.isHeld).toBe(true);
+  });
+
   it("is at risk when half a ttl has gone by since the confirmed heartbeat, and held again after the next", async () => {
     const { clock, belief, t0 } = start();
     await clock.advance(300);

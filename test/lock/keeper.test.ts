@@ -67,6 +67,29 @@ describe("taking a lock", () => {
     expect(holder.hold.deadlineMs).toBe(holderDeadlineMs(t0, TTL_MS, TTL_MS));
   });
 
+  it("hands over no lock that is nearly over: a grant that a slow store held up waits for the ack", async () => {
+    const { clock, hold, at } = startKeeper();
+    const holder = hold();
+    await clock.settle();
+    const { link } = at(0);
+    link.ack();
+    link.grant({}, link.seq, TTL_MS / 4);
+    await clock.settle();
+    expect(holder.kind).toBe("open");
+    expect(link.kinds).toEqual(["heartbeat", "acquire", "heartbeat"]);
+    // Nor does an ack that knows no better.
+    const { leaseId } = link.last("acquire");
+    link.ack(link.seq, 1, [{ leaseId, validForMs: TTL_MS / 4 }]);
+    await clock.settle();
+    expect(holder.kind).toBe("open");
+    const sentAtMs = clock.monotonicMs();
+    link.ack();
+    await clock.settle();
+    expect(holder.hold.state).toBe("HELD");
+    expect(holder.hold.deadlineMs).toBe(holderDeadlineMs(sentAtMs, TTL_MS, TTL_MS));
+    expect(link.all("acquire")).toHaveLength(1);
+  });
+
   it("does not believe in a grant that echoes an unknown heartbeat, or comes too late, until an ack confirms it", async () => {
     for (const isUnknown of [true, false]) {
       const { clock, hold, at } = startKeeper({ behave: acknowledge });

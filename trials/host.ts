@@ -1,0 +1,41 @@
+import { uptime } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** The monotonic clock that all processes of this host share, in ms: CLOCK_MONOTONIC. */
+export function hostMs(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000;
+}
+
+/** What to add to a moment of the wall clock, in ms, to have it on `hostMs`. */
+export function wallToHostMs(): number {
+  return hostMs() - (performance.timeOrigin + performance.now());
+}
+
+export async function pause(ms: number): Promise<void> {
+  await sleep(Math.max(0, ms));
+}
+
+/** @returns what was found, or nothing when the time has run out */
+export async function until<T>(
+  find: () => T | undefined | false,
+  withinMs: number,
+): Promise<T | undefined> {
+  for (const endsMs = hostMs() + withinMs; ; await pause(10)) {
+    const found = find();
+    if (found !== undefined && found !== false) return found;
+    if (hostMs() > endsMs) return undefined;
+  }
+}
+
+/**
+ * How much the clock by which the kernel dates the birth of processes is ahead of `hostMs`: as
+ * long as the host has been suspended. In steps of 10 ms, the true value at the most.
+ */
+export async function suspendedMs(): Promise<number> {
+  let mostMs = 0;
+  for (let sample = 0; sample < 30; sample++) {
+    mostMs = Math.max(mostMs, uptime() * 1000 - hostMs());
+    await pause(1);
+  }
+  return mostMs;
+}
