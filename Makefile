@@ -1,6 +1,6 @@
 # npm scripts do the work; make calls them. `make help` lists all.
 .DEFAULT_GOAL := build
-.PHONY: build help install generate format check test test-fast test-servers bench demo clean
+.PHONY: build help install generate format check test test-fast test-servers trials bench demo clean
 
 NPM := npm run --silent
 
@@ -29,6 +29,9 @@ test-servers: install ## run the tests of the stores that need a server alone
 
 test-fast: install ## run the rules' tests alone, in fewer random worlds; within a minute
 	$(NPM) test:fast
+
+trials: install ## run wrappers against each other under every failure, half an hour; more: npm run trials -- --help
+	$(NPM) trials
 
 bench: install ## measure how fast it is on this machine, in ratios; about 8 minutes
 	$(NPM) bench

@@ -19,7 +19,7 @@ interface Project {
 }
 
 const PROJECTS: readonly Project[] = [
-  { name: "rules", folders: ["lock", "config", "cmd"], timeoutMs: 20_000, workers: 2 },
+  { name: "rules", folders: ["lock", "config", "cmd", "trials"], timeoutMs: 20_000, workers: 2 },
   {
     ...{ name: "backends", folders: ["backends/memory", "backends/sqlite"] },
     ...{ timeoutMs: 60_000, workers: 2 },

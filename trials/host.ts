@@ -11,8 +11,15 @@ export function wallToHostMs(): number {
   return hostMs() - (performance.timeOrigin + performance.now());
 }
 
+const interruption = new AbortController();
+
+/** Ends every wait of the harness with an error, so that all that it has started is ended. */
+export function interrupt(): void {
+  interruption.abort();
+}
+
 export async function pause(ms: number): Promise<void> {
-  await sleep(Math.max(0, ms));
+  await sleep(Math.max(0, ms), undefined, { signal: interruption.signal });
 }
 
 /** @returns what was found, or nothing when the time has run out */
@@ -20,10 +27,12 @@ export async function until<T>(
   find: () => T | undefined | false,
   withinMs: number,
 ): Promise<T | undefined> {
-  for (const endsMs = hostMs() + withinMs; ; await pause(10)) {
+  const endsMs = hostMs() + withinMs;
+  for (;;) {
     const found = find();
     if (found !== undefined && found !== false) return found;
     if (hostMs() > endsMs) return undefined;
+    await pause(10);
   }
 }
 

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { spawnSync } from "node:child_process";
-import { hostMs } from "./host.js";
+import { hostMs, interrupt } from "./host.js";
 import { playAll } from "./matrix.js";
 import { networkFault } from "./network.js";
 import { BadOptions, readOptions, USAGE, type Options } from "./options.js";
@@ -12,6 +12,7 @@ import { installedPeers, wrapperOf, type Wrapper } from "./wrappers.js";
 
 const RECORDS = resolve("build/trials/records");
 const USAGE_CODE = 64;
+const INTERRUPTED_CODE = 130;
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
@@ -23,10 +24,8 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  if (spawnSync("perl", ["-MTime::HiRes", "-e", "1"], { stdio: "ignore" }).status !== 0) {
-    throw new BadOptions(
-      "perl with Time::HiRes is needed (Debian: perl): the commands are made of it",
-    );
+  if (spawnSync("perl", ["-MPOSIX", "-e", "1"], { stdio: "ignore" }).status !== 0) {
+    throw new BadOptions("perl is needed: the commands are written in it");
   }
   const startedMs = hostMs();
   say(`seed ${String(options.seed)}; ${networkFault}`);
@@ -66,10 +65,12 @@ function keep(judged: Judged): string {
   return file;
 }
 
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (!(error instanceof BadOptions)) throw error;
-  say(`${error.message}\n\n${USAGE}`);
-  process.exitCode = USAGE_CODE;
+  if (error instanceof BadOptions) say(`${error.message}\n\n${USAGE}`);
+  else if ((error as Error).name === "AbortError") say("interrupted");
+  else throw error;
+  process.exitCode = error instanceof BadOptions ? USAGE_CODE : INTERRUPTED_CODE;
 }

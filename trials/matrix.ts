@@ -20,7 +20,7 @@ const EARLY_SHARE = 1 / 4;
 // Trials that the machine was too busy to play are played again, but not for ever.
 const MOST_VOID_SHARE = 1 / 2;
 
-const TRIALS = { embedded: 104, others: 32, quick: 8, peers: 16 };
+const TRIALS = { embedded: 104, others: 32, quick: SHAPES.length, peers: 16 };
 
 /** Plays what the options ask for with one wrapper, and hands over each trial as it ends. */
 export async function playAll(

@@ -20,7 +20,7 @@ export const USAGE = `Runs wrappers against each other while something fails, an
   npm run trials -- [--quick] [--fault NAME[,NAME...]] [--store NAME[,NAME...]] [--trials N]
                     [--seed N] [--json FILE] [--wrapper NAME|PROGRAM] [--peers]
 
-  --quick    two rounds of each fault on the embedded store, in two minutes
+  --quick    a few trials of each fault on the embedded store, within two minutes
   --fault    ${FAULT_NAMES.slice(0, 4).join(", ")},
              ${FAULT_NAMES.slice(4).join(", ")}
   --store    ${STORE_NAMES.join(", ")}

@@ -76,11 +76,16 @@ async function strikeShared(plan: Plan, { first, store }: Stage): Promise<() => 
     case "daemon": {
       const signal = plan.faultName === "daemon-stop" ? "SIGSTOP" : "SIGKILL";
       first.kill(signal);
-      return () => Promise.resolve(first.kill("SIGCONT"));
+      return () => {
+        first.kill("SIGCONT");
+        return Promise.resolve();
+      };
     }
     case "store": {
       await store.freeze();
-      const goingOn = pause(STOPPED_TTLS * plan.ttlMs).then(() => store.goOn());
+      const goingOn = pause(STOPPED_TTLS * plan.ttlMs).then(() => {
+        store.goOn();
+      });
       return () => goingOn;
     }
     case "wrapper":

@@ -13,8 +13,8 @@ export interface Store extends AsyncDisposable {
   /** Where it listens; nothing for a file. */
   readonly address: string | undefined;
   /** Nobody gets an answer from it any more, nor an end, until `goOn`. */
-  freeze(): Promise<void>;
-  goOn(): Promise<void>;
+  freeze(): Promise<void> | void;
+  goOn(): void;
 }
 
 /** Starts one. `folder` is where the embedded store's file goes. */
@@ -55,7 +55,6 @@ function openEmbedded(folder: string): Store {
       blocker?.exec("ROLLBACK");
       blocker?.close();
       blocker = undefined;
-      return Promise.resolve();
     },
     [Symbol.asyncDispose]: () => Promise.resolve(blocker?.close()),
   };
@@ -66,8 +65,12 @@ async function openPostgresql(): Promise<Store> {
   return {
     settings: `type = "postgresql"\nconnection = ${JSON.stringify(server.url())}`,
     address: `127.0.0.1:${String(server.port)}`,
-    freeze: () => Promise.resolve(server.freeze()),
-    goOn: () => Promise.resolve(server.thaw()),
+    freeze: () => {
+      server.freeze();
+    },
+    goOn: () => {
+      server.thaw();
+    },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
@@ -77,8 +80,12 @@ async function openRedis(): Promise<Store> {
   return {
     settings: `type = "redis"\nurl = ${JSON.stringify(server.url)}`,
     address: server.address,
-    freeze: () => Promise.resolve(server.freeze()),
-    goOn: () => Promise.resolve(server.goOn()),
+    freeze: () => {
+      server.freeze();
+    },
+    goOn: () => {
+      server.goOn();
+    },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
@@ -88,8 +95,12 @@ async function openEtcd(): Promise<Store> {
   return {
     settings: `type = "etcd"\nhosts = [${JSON.stringify(server.address)}]`,
     address: server.address,
-    freeze: () => Promise.resolve(server.freeze()),
-    goOn: () => Promise.resolve(server.thaw()),
+    freeze: () => {
+      server.freeze();
+    },
+    goOn: () => {
+      server.thaw();
+    },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

@@ -25,8 +25,7 @@ export class Witness implements AsyncDisposable {
     const answer = once(this.#process, "message", { signal: AbortSignal.timeout(10_000) });
     this.#process.send("tell");
     const [sightings] = (await answer) as [readonly Sighting[]];
-    // JSON has no Infinity.
-    return sightings.map((each) => ({ ...each, startTicks: each.startTicks ?? Infinity }));
+    return sightings;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -24,7 +24,12 @@ function look(): void {
     if (stat !== undefined && isSame && isAlive(stat)) {
       living.set(file, { file, pid, startTicks: stat.startTicks, lastAliveMs: beforeMs });
     } else {
-      const never = { file, pid, startTicks: stat?.startTicks ?? Infinity, lastAliveMs: 0 };
+      const never = {
+        file,
+        pid,
+        startTicks: stat?.startTicks ?? Number.MAX_SAFE_INTEGER,
+        lastAliveMs: 0,
+      };
       living.delete(file);
       dead.set(file, { ...(known ?? never), goneMs: hostMs() });
     }
