@@ -91,6 +91,12 @@ export interface BackendTraits {
   readonly minTtlMs: number;
   /** How long after a lease's end the store may go on refusing others. */
   readonly takeoverSlackMs: number;
+  /**
+   * How many questions a call of acquire, renew or release may have at the most; 1000 when left
+   * out. 1 suits a store to which every question is a request of its own: nobody's answer then
+   * waits for the slowest one of many.
+   */
+  readonly longestBatch?: number;
 }
 
 export interface Backend extends AsyncDisposable {

@@ -31,11 +31,15 @@ export class Batcher {
 
   constructor(backend: Backend, clock: Clock) {
     this.#clock = clock;
-    this.#renewals = new Lane((asks) => backend.renew(asks));
-    this.#releases = new Lane((asks) => backend.release(asks));
-    this.#acquires = new Lane((asks) => backend.acquire(asks));
-    this.#reads = new Lane(async (resources) =>
-      (await backend.current(resources)).map((lease): Read => ({ kind: "read", lease })),
+    // Looked up anew for every batch: a store that is opened late has its traits late.
+    const longest = (): number => Math.min(backend.traits.longestBatch ?? Infinity, LONGEST_BATCH);
+    this.#renewals = new Lane(longest, (asks) => backend.renew(asks));
+    this.#releases = new Lane(longest, (asks) => backend.release(asks));
+    this.#acquires = new Lane(longest, (asks) => backend.acquire(asks));
+    this.#reads = new Lane(
+      () => LONGEST_BATCH,
+      async (resources) =>
+        (await backend.current(resources)).map((lease): Read => ({ kind: "read", lease })),
     );
   }
 
@@ -88,11 +92,13 @@ interface Read {
 
 // One kind of question, and who waits for which answer.
 class Lane<Ask, Answer> {
+  readonly #longest: () => number;
   readonly #ask: (asks: readonly Ask[]) => Promise<readonly Answer[]>;
   #asks: Ask[] = [];
   #waiting: ((answer: Answer | Failed) => void)[] = [];
 
-  constructor(ask: (asks: readonly Ask[]) => Promise<readonly Answer[]>) {
+  constructor(longest: () => number, ask: (asks: readonly Ask[]) => Promise<readonly Answer[]>) {
+    this.#longest = longest;
     this.#ask = ask;
   }
 
@@ -107,8 +113,9 @@ class Lane<Ask, Answer> {
     if (asks.length === 0) return;
     this.#asks = [];
     this.#waiting = [];
-    for (let at = 0; at < asks.length; at += LONGEST_BATCH) {
-      const end = at + LONGEST_BATCH;
+    const longest = Math.max(1, this.#longest());
+    for (let at = 0; at < asks.length; at += longest) {
+      const end = at + longest;
       void this.#sendOne(asks.slice(at, end), waiting.slice(at, end));
     }
   }

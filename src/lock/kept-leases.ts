@@ -157,18 +157,28 @@ export class KeptLeases {
       if (kept.renewal !== undefined) underWay.push(kept.renewal);
     }
     if (underWay.length === 0) this.#acknowledge(heartbeat);
-    else void this.#acknowledgeInTime(heartbeat, Promise.all(underWay));
+    else void this.#acknowledgeInTime(heartbeat, underWay);
   }
 
-  // With what is known by then, and once more when the rest is known too.
-  async #acknowledgeInTime(heartbeat: Heartbeat, renewed: Promise<unknown>): Promise<void> {
-    const state = { isRenewed: false };
+  // With what is known by then; again, as time goes by, when more is known, so that the slowest
+  // renewal keeps no other's from its holder (S4); and once more when all is known.
+  async #acknowledgeInTime(
+    heartbeat: Heartbeat,
+    underWay: readonly Promise<void>[],
+  ): Promise<void> {
     const waitMs = heartbeatPeriodMs(this.smallestTtlMs) * ACK_SHARE;
-    const cancel = this.#clock.after(waitMs, () => {
-      if (!state.isRenewed && !this.#ended.aborted) this.#acknowledge(heartbeat);
-    });
-    await renewed;
-    state.isRenewed = true;
+    let done = 0;
+    for (const renewal of underWay) void renewal.then(() => (done += 1));
+    let told: number | undefined;
+    const look = (): void => {
+      const isOutdated = told !== undefined && this.#heartbeat !== heartbeat;
+      if (isOutdated || this.#ended.aborted) return;
+      if (told !== done) this.#acknowledge(heartbeat);
+      told = done;
+      cancel = this.#clock.after(waitMs, look);
+    };
+    let cancel = this.#clock.after(waitMs, look);
+    await Promise.all(underWay);
     cancel();
     const isLate = this.#clock.monotonicMs() - heartbeat.atMs >= waitMs;
     const isOutdated = isLate && this.#heartbeat !== heartbeat;

@@ -71,6 +71,16 @@ describe("the batcher", () => {
     expect(answers[2499]?.value).toMatchObject({ kind: "granted", lease: { resource: "r2499" } });
   });
 
+  it("sends a store no more questions in one batch than it wants, but reads all the same", async () => {
+    const clock = new FakeClock();
+    const backend = new MemoryStore(clock, { longestBatch: 2 }).open();
+    const batcher = new Batcher(backend, clock);
+    for (const name of ["a1", "a2", "a3"]) void batcher.acquire(acquireOf(name));
+    for (const name of ["r1", "r2", "r3"]) void batcher.current(name);
+    await clock.settle();
+    expect(asked(backend)).toEqual(["acquire a1,a2", "acquire a3", "current r1,r2,r3"]);
+  });
+
   it("tells every asker of a batch that has failed, and goes on with the next", async () => {
     const { clock, batcher } = start(({ index }) => (index === 0 ? { fail: "before" } : undefined));
     const failed = ["a1", "a2"].map((name) => new Watched(batcher.acquire(acquireOf(name))));

@@ -149,6 +149,35 @@ describe("an acknowledgement", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("tells of what was renewed late without waiting for the slowest", async () => {
+    const clock = new FakeClock();
+    const late = { isLate: false };
+    const store = (byMs: number) =>
+      new MemoryStore(clock).open(() => (late.isLate ? { beforeMs: byMs } : undefined));
+    const backends = new Map([
+      ["default", store(1500)],
+      ["slow", store(3500)],
+    ]);
+    const policy = new Policy({}, [{ pattern: "slow/*", rule: { backend: "slow" } }]);
+    const locks = new LockManager({ clock, policy, backends });
+    const stream = await hold({ ...startDaemon(), clock, locks }, "slow/a", "b");
+    await clock.advance(7000);
+    late.isLate = true;
+    const seq = stream.beat();
+    await clock.advance(1999);
+    expect(stream.last("heartbeat-ack").behind).toHaveLength(2);
+    await clock.advance(1);
+    const behind = [{ leaseId: "of-slow/a", validForMs: 5000 }];
+    expect(stream.said[1]).toEqual({ kind: "heartbeat-ack", seq, validShare: 1, behind });
+    await clock.advance(1499);
+    expect(stream.said).toHaveLength(2); // Nothing new at 3 s.
+    await clock.advance(1);
+    expect(stream.said[2]).toEqual({ kind: "heartbeat-ack", seq, validShare: 1, behind: [] });
+    await clock.advance(4000);
+    expect(stream.said).toHaveLength(3);
+    expect(clock.pending).toBe(0);
+  });
+
   it("comes at once when all stores have answered, and once", async () => {
     const daemon = startFaulty();
     const { clock } = daemon;

@@ -59,8 +59,10 @@ class DynamodbBackend implements Backend {
 
   constructor(connection: Connection, clock: Clock) {
     const { place, maxClockSkewMs } = connection.options;
-    const minTtlMs = MIN_TTL_MS;
-    this.traits = { type: "dynamodb", place, minTtlMs, takeoverSlackMs: maxClockSkewMs };
+    this.traits = {
+      ...{ type: "dynamodb", place, minTtlMs: MIN_TTL_MS, takeoverSlackMs: maxClockSkewMs },
+      longestBatch: 1, // Each question is a request of its own.
+    };
     this.#connection = connection;
     this.#clock = clock;
     this.#leases = new Leases(connection);

@@ -900,8 +900,8 @@ export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
 /**
  * HeartbeatAck answers a heartbeat: every lease on the stream has at least
  * `valid_share` of its own ttl left from that heartbeat on, those in `behind`
- * excepted. It may come twice for one heartbeat, the second time with leases that
- * were late the first time. Of heartbeats that arrive together, and of acks that a
+ * excepted. It may come again for one heartbeat, when leases that were late have
+ * been renewed. Of heartbeats that arrive together, and of acks that a
  * client is slow to read, only the newest is sent.
  *
  * @generated from message stormlock.v1.HeartbeatAck
