@@ -163,7 +163,8 @@ async function startDynamodb(): Promise<Store> {
   const { endpoint } = server;
   const table = "locks-of-all";
   const region = "eu-west-1";
-  await createTable({ endpoint, region, table, ...ACCESS_KEY }, { clock: systemClock });
+  const settings = { endpoint, region, table, ...ACCESS_KEY };
+  await createTable(settings, { clock: systemClock });
   return {
     toml: toml(
       "dynamodb",
@@ -180,7 +181,11 @@ async function startDynamodb(): Promise<Store> {
     env: { LOCKS_SECRET: ACCESS_KEY.secret_access_key },
     ...freezing(server),
     end: () => server.stop(),
-    again: () => server.run(),
+    async again() {
+      await server.run();
+      // It listens long before it answers.
+      await createTable(settings, { clock: systemClock });
+    },
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
       await rm(directory, { recursive: true, force: true, maxRetries: 3 });

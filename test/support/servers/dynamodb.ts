@@ -54,9 +54,11 @@ export class DynamodbServer implements AsyncDisposable {
   async run(): Promise<void> {
     const lib = join(this.#home, "lib");
     const keep = this.#dbPath === undefined ? ["-inMemory"] : ["-dbPath", this.#dbPath];
+    // Before others, where that is allowed: it is slow enough when it has the machine to itself.
     const child = spawn(
-      "java",
+      "nice",
       [
+        ...["-n", "-10", "java"],
         ...["-Xmx384m", "-XX:TieredStopAtLevel=1", `-Djava.library.path=${lib}`],
         ...["-cp", `${join(lib, "*")}:${this.#home}`, "Launcher"],
         ...["-disableTelemetry", "-port", String(this.port), ...keep],
