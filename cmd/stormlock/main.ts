@@ -35,6 +35,20 @@ process.on("uncaughtException", (thrown) => {
   process.exit(code);
 });
 
+// Node would print its warnings through process.stderr, whose first use makes a pipe non-blocking
+// that a command under a lock shares. What is deprecated is of no use to whoever runs this.
+process.removeAllListeners("warning");
+process.on("warning", ({ name, message, stack }) => {
+  const isDebugging = (process.env["STORMLOCK_DEBUG"] ?? "") !== "";
+  if (name === "DeprecationWarning" && !isDebugging) return;
+  const text = isDebugging ? (stack ?? message) : `${name}: ${message}`;
+  try {
+    process.getBuiltinModule("node:fs").writeSync(2, `stormlock: ${text}\n`);
+  } catch {
+    // Nobody reads it, or not soon enough.
+  }
+});
+
 // Between two attempts nothing else may be open, and Node would take the program for finished.
 setInterval(() => undefined, 2 ** 30);
 

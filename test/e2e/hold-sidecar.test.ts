@@ -1,6 +1,7 @@
 // `stormlock hold --sidecar`: what it shows, for how long, and how it ends.
 
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { Agent } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { connect, type Hold, type LockClient } from "../../src/index.js";
@@ -202,6 +203,28 @@ describe("when the lock is lost", { concurrent: true }, () => {
       await hold.release();
     },
   );
+
+  // The request lies there when it wakes, beside timers that are overdue, and no guardian's word.
+  test("while it was stopped, the first thing that it answers is no", async ({ expect }) => {
+    const name = fresh();
+    const running = home.cli.start([
+      ...["hold", name, "--sidecar", "--server", daemon.address, "--ttl", "2s"],
+      ...["--http", "127.0.0.1:0"],
+    ]);
+    await running.stderrMatches(/holding/u);
+    const [, address = ""] = await running.stderrMatches(/answering on http:\/\/(.+)\/held/u);
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    expect((await pageOf(address, "/held", { agent }))?.status).toBe(200);
+    running.kill("SIGSTOP");
+    await using _held = await heldByBob(name);
+    const page = pageOf(address, "/held", { agent, timeout: 30_000 });
+    await pause(100);
+    running.kill("SIGCONT");
+    // After a long stop the connection is closed instead.
+    expect((await page)?.status ?? 503).toBe(503);
+    agent.destroy();
+    expect((await running.ended).code).toBe(76);
+  });
 
   test("a guardian that is late leaves the next run's files alone", async ({ expect }) => {
     const name = fresh();

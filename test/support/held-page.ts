@@ -1,4 +1,4 @@
-import { get } from "node:http";
+import { get, type Agent } from "node:http";
 
 export interface Page {
   readonly status: number;
@@ -9,7 +9,14 @@ export interface Page {
 export function pageOf(
   address: string,
   path: string,
-  options: { readonly method?: string; readonly headers?: Record<string, string> } = {},
+  options: {
+    readonly method?: string;
+    readonly headers?: Record<string, string>;
+    /** In ms; a second when left out. */
+    readonly timeout?: number;
+    /** For a connection that is used again; each has one of its own when left out. */
+    readonly agent?: Agent;
+  } = {},
 ): Promise<Page | undefined> {
   return new Promise((resolve) => {
     const asked = get(
