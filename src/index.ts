@@ -8,12 +8,12 @@ export type {
   HeldLease,
   HoldOptions,
   HoldResult,
-  LockClient,
   RenewResult,
-} from "./rpc/client.js";
+} from "./rpc/client-contract.js";
+export type { LockClient } from "./rpc/client.js";
 export { LockError, type ErrorKind, type LockErrorDetails } from "./lock/errors.js";
 export { newLeaseId, type Lease } from "./lock/lease.js";
-export type { Hold } from "./lock/wish.js";
+export type { Hold } from "./lock/holding.js";
 export type { HoldState } from "./lock/belief.js";
 export { formatDuration, parseDuration } from "./lock/duration.js";
 export type { Clock } from "./lock/clock.js";

@@ -1,4 +1,5 @@
-import type { AcquireResult, LockClient } from "../../src/rpc/client.js";
+import type { LockClient } from "../../src/rpc/client.js";
+import type { AcquireResult } from "../../src/rpc/client-contract.js";
 import { systemClock } from "../../src/system-clock.js";
 import { askLocks, type Asked } from "./ask.js";
 import type { Run, Scene, Words } from "./command.js";

@@ -12,25 +12,13 @@
 import type { Clock } from "./clock.js";
 import type { DeadlineRule } from "./belief.js";
 import { LockError } from "./errors.js";
-import { heartbeatPeriodMs, type DaemonSays, type HolderSays } from "./hold.js";
+import { heartbeatPeriodMs, type DaemonSays } from "./hold.js";
 import type { Lease } from "./lease.js";
-import { Wish, type HoldOutcome, type HoldWish } from "./wish.js";
-
-/** One open stream to a daemon. */
-export interface HoldLink {
-  say(message: HolderSays): void;
-  /** Ends the stream. Nothing is heard afterwards. */
-  close(): void;
-}
-
-export interface LinkEvents {
-  heard(message: DaemonSays): void;
-  /** The stream has ended, or could not be opened. */
-  closed(error: LockError): void;
-}
-
-/** Opens a stream to one address. Never throws: what goes wrong comes by `closed`, later. */
-export type OpenLink = (events: LinkEvents) => HoldLink;
+import type { HoldOutcome, HoldWish } from "./holding.js";
+import type { OpenLink } from "./link.js";
+import { Route } from "./route.js";
+import { Stream } from "./stream.js";
+import { Wish } from "./wish.js";
 
 export interface KeeperOptions {
   /** One for each address, in the order of preference. */
@@ -45,9 +33,6 @@ export interface KeeperOptions {
 }
 
 const DEFAULT_PATIENCE_MS = 10_000;
-// How soon the next address is tried when all have failed: doubled from the first to the second.
-const FIRST_BACKOFF_MS = 50;
-const LAST_BACKOFF_MS = 1000;
 // A heartbeat is answered within a quarter of the period; with a whole period gone, or this much,
 // the daemon is not there, whatever its connection says.
 const LONGEST_SILENCE_MS = 5000;
@@ -55,30 +40,13 @@ const SHORTEST_SILENCE_MS = 250;
 // No ttl that makes sense asks for more; a daemon's nonsense shall not make a holder flood it.
 const SHORTEST_PERIOD_MS = 100;
 
-interface OpenStream {
-  readonly link: HoldLink;
-  readonly openedAtMs: number;
-  /** When each heartbeat that may still be echoed was sent. */
-  readonly sentAtMs: Map<number, number>;
-  /** The ids of the leases that were granted on this stream (K4). */
-  readonly granted: Set<string>;
-  lastBeatAtMs: number;
-  /** When the daemon has last said anything. */
-  heardAtMs: number;
-  ackedSeq: number;
-}
-
 export class Keeper implements AsyncDisposable {
-  readonly #links: readonly OpenLink[];
   readonly #clock: Clock;
-  readonly #random: () => number;
+  readonly #route: Route;
   readonly #patienceMs: number;
   readonly #deadlineOf: DeadlineRule | undefined;
   readonly #wishes = new Map<string, Wish>();
-  #stream: OpenStream | undefined;
-  #address = 0;
-  #failures = 0;
-  #connectAtMs = -Infinity;
+  #stream: Stream | undefined;
   // Since when nobody answers; undefined while somebody does.
   #aloneSinceMs: number | undefined;
   #lastError: LockError | undefined;
@@ -89,9 +57,8 @@ export class Keeper implements AsyncDisposable {
   #isClosed = false;
 
   constructor(options: KeeperOptions) {
-    this.#links = options.links;
     this.#clock = options.clock;
-    this.#random = options.random;
+    this.#route = new Route(options);
     this.#patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
     this.#deadlineOf = options.deadlineOf;
   }
@@ -160,7 +127,7 @@ export class Keeper implements AsyncDisposable {
       if (this.#stream !== undefined && nowMs >= this.#silentUntilMs()) {
         this.#leave(new LockError("unavailable", "the daemon has left a heartbeat unanswered")); // K8
       }
-      if (this.#stream === undefined && nowMs >= this.#connectAtMs) this.#connect();
+      if (this.#stream === undefined && nowMs >= this.#route.connectAtMs) this.#connect();
       if (this.#stream !== undefined) this.#speak(this.#stream, nowMs);
     }
     this.#setAlarm();
@@ -173,61 +140,42 @@ export class Keeper implements AsyncDisposable {
   }
 
   // Says what has not been said on this stream: a heartbeat first, then what it carries.
-  #speak(stream: OpenStream, nowMs: number): void {
+  #speak(stream: Stream, nowMs: number): void {
     const due = [...this.#wishes.values()].filter((wish) => nowMs >= wish.speakAtMs);
     const isPeriodOver = nowMs >= stream.lastBeatAtMs + this.#periodMs();
     if (due.length > 0 || isPeriodOver || this.#mustBeat) this.#beat(stream);
     for (const wish of due) stream.link.say(wish.nextMessage(nowMs));
   }
 
-  #beat(stream: OpenStream): void {
+  #beat(stream: Stream): void {
     this.#mustBeat = false;
     this.#seq += 1;
-    stream.lastBeatAtMs = this.#clock.monotonicMs();
+    stream.beat(this.#seq);
     this.#aloneSinceMs ??= stream.lastBeatAtMs;
-    stream.sentAtMs.set(this.#seq, stream.lastBeatAtMs); // K1: before it is sent
-    stream.link.say({ kind: "heartbeat", seq: this.#seq });
   }
 
   #connect(): void {
-    const open = this.#links[this.#address % this.#links.length];
+    const { open } = this.#route;
     if (open === undefined) return;
-    const stream: OpenStream = {
-      link: open({
-        heard: (message) => {
-          if (this.#stream === stream) this.#heard(stream, message);
-        },
-        closed: (error) => {
-          if (this.#stream === stream) this.#leave(error);
-        },
-      }),
-      openedAtMs: this.#clock.monotonicMs(),
-      sentAtMs: new Map(),
-      granted: new Set(),
-      lastBeatAtMs: -Infinity,
-      heardAtMs: -Infinity,
-      ackedSeq: this.#seq,
-    };
+    const link = open({
+      heard: (message) => {
+        if (this.#stream === stream) this.#heard(stream, message);
+      },
+      closed: (error) => {
+        if (this.#stream === stream) this.#leave(error);
+      },
+    });
+    const stream = new Stream(link, this.#clock, this.#seq);
     this.#stream = stream;
     for (const wish of this.#wishes.values()) wish.onNewStream();
   }
 
-  // K5. A round over all addresses comes without a pause; the next one waits. Only a stream that
-  // has lived for a while makes the failures before it forgotten: a daemon that answers and then
-  // closes must not be asked in a hurry.
+  // K5
   #leave(error: LockError): void {
-    const nowMs = this.#clock.monotonicMs();
-    const stream = this.#stream;
+    this.#stream?.link.close();
     this.#stream = undefined;
-    stream?.link.close();
     this.#lastError = error;
-    this.#address += 1;
-    this.#failures += 1;
-    const rounds = this.#failures / this.#links.length;
-    const pauseMs = Number.isInteger(rounds)
-      ? Math.min(FIRST_BACKOFF_MS * 2 ** (rounds - 1), LAST_BACKOFF_MS)
-      : 0;
-    this.#connectAtMs = nowMs + pauseMs * (0.5 + this.#random() / 2);
+    this.#route.fail();
     if (error.kind === "unreachable") for (const wish of this.#wishes.values()) wish.onUnheard();
     if (error.isDefinite) for (const wish of this.#wishes.values()) wish.refuse(error);
     this.#lookSoon();
@@ -260,10 +208,9 @@ export class Keeper implements AsyncDisposable {
 
   // ——— what is heard ———
 
-  #heard(stream: OpenStream, message: DaemonSays): void {
+  #heard(stream: Stream, message: DaemonSays): void {
     this.#aloneSinceMs = undefined;
-    stream.heardAtMs = this.#clock.monotonicMs();
-    if (stream.heardAtMs - stream.openedAtMs >= LAST_BACKOFF_MS) this.#failures = 0;
+    this.#route.succeed(stream.hear());
     switch (message.kind) {
       case "heartbeat-ack":
         this.#onAck(stream, message);
@@ -289,11 +236,10 @@ export class Keeper implements AsyncDisposable {
     this.#lookSoon();
   }
 
-  #onAck(stream: OpenStream, ack: Extract<DaemonSays, { kind: "heartbeat-ack" }>): void {
-    const sentAtMs = stream.sentAtMs.get(ack.seq);
+  #onAck(stream: Stream, ack: Extract<DaemonSays, { kind: "heartbeat-ack" }>): void {
+    const sentAtMs = stream.sentAtMs(ack.seq);
     if (sentAtMs === undefined) return;
-    stream.ackedSeq = ack.seq;
-    for (const seq of stream.sentAtMs.keys()) if (seq < ack.seq) stream.sentAtMs.delete(seq);
+    stream.acknowledge(ack.seq);
     const behind = new Map(ack.behind.map(({ leaseId, validForMs }) => [leaseId, validForMs]));
     for (const wish of this.#wishes.values()) {
       if (!stream.granted.has(wish.leaseId)) continue; // K4
@@ -302,7 +248,7 @@ export class Keeper implements AsyncDisposable {
   }
 
   #onGranted(
-    stream: OpenStream,
+    stream: Stream,
     { lease, seq, validForMs }: Extract<DaemonSays, { kind: "granted" }>,
   ): void {
     const wish = this.#wishOf(lease);
@@ -312,7 +258,7 @@ export class Keeper implements AsyncDisposable {
       return;
     }
     stream.granted.add(lease.leaseId);
-    const sentAtMs = stream.sentAtMs.get(seq) ?? -Infinity;
+    const sentAtMs = stream.sentAtMs(seq) ?? -Infinity;
     wish.onGranted(lease, sentAtMs, validForMs);
     this.#mustBeat = true;
   }
@@ -334,15 +280,8 @@ export class Keeper implements AsyncDisposable {
     return Math.min(Math.max(this.#periodMs(), SHORTEST_SILENCE_MS), LONGEST_SILENCE_MS);
   }
 
-  // Until when the oldest unanswered heartbeat may stay so (K8).
   #silentUntilMs(): number {
-    for (const [seq, sentAtMs] of this.#stream?.sentAtMs ?? []) {
-      if (seq <= (this.#stream?.ackedSeq ?? 0)) continue;
-      const silenceMs = this.#silenceMs();
-      const heardAtMs = this.#stream?.heardAtMs ?? sentAtMs;
-      return Math.min(Math.max(sentAtMs, heardAtMs) + silenceMs, sentAtMs + 2 * silenceMs);
-    }
-    return Infinity;
+    return this.#stream?.silentUntilMs(this.#silenceMs()) ?? Infinity;
   }
 
   // One alarm for everything, set again after every look: no timer for each lease.
@@ -352,7 +291,7 @@ export class Keeper implements AsyncDisposable {
       const stream = this.#stream;
       atMs =
         stream === undefined
-          ? this.#connectAtMs
+          ? this.#route.connectAtMs
           : Math.min(this.#silentUntilMs(), stream.lastBeatAtMs + this.#periodMs());
       const patienceMs = this.#patienceNowMs();
       for (const wish of this.#wishes.values()) {

@@ -1,50 +1,12 @@
+import { Ask } from "./ask.js";
 import { Belief, type DeadlineRule, type HoldState } from "./belief.js";
 import type { Clock } from "./clock.js";
 import { deferred } from "./deferred.js";
 import { LockError } from "./errors.js";
 import type { DaemonSays, DenialReason, HolderSays } from "./hold.js";
-import { newLeaseId, type Lease } from "./lease.js";
-
-/** What somebody wants to hold. */
-export interface HoldWish {
-  readonly resource: string;
-  readonly principal: string;
-  /** Undefined means the server's default. */
-  readonly ttlMs: number | undefined;
-  /** Infinity means without limit. */
-  readonly waitMs: number;
-  readonly reason: string;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Gives the wait up. Once the lock is held it means nothing. */
-  readonly signal?: AbortSignal;
-  /** Called when the place in the queue, or the holder, has changed. */
-  readonly onQueued?: (position: number, holder: Lease | undefined) => void;
-}
-
-export type HoldOutcome =
-  | { readonly kind: "held"; readonly hold: Hold }
-  /** Somebody else holds it, and there was no time to wait, or no more. */
-  | { readonly kind: "denied"; readonly holder: Lease | undefined; readonly message: string };
-
-/** A lock that is being kept. Disposing of it releases it. */
-export interface Hold extends AsyncDisposable {
-  readonly resource: string;
-  readonly leaseId: string;
-  /** The fencing token. */
-  readonly token: bigint;
-  readonly lease: Lease;
-  readonly state: HoldState;
-  /** Whether it is held now, by the clock and not by a timer. */
-  readonly isHeld: boolean;
-  /** On the clock of this process: until then nobody else holds the lock. Moves on as it is kept. */
-  readonly deadlineMs: number;
-  /** Aborts, with a LockError "lease-lost", when the lock is lost; never when it is released. */
-  readonly signal: AbortSignal;
-  /** Calls back whenever the state or the deadline has changed; returns what ends that. */
-  watch(changed: () => void): () => void;
-  /** Ends belief at once, and the lease as soon as a daemon answers. */
-  release(): Promise<"released" | "not-held" | "unknown">;
-}
+import type { Hold, HoldOutcome, HoldWish } from "./holding.js";
+import type { Lease } from "./lease.js";
+import { Watchers } from "./watchers.js";
 
 /** What a ttl is taken for until the daemon has told it: the daemons' own default. */
 const ASSUMED_TTL_MS = 60_000;
@@ -76,13 +38,10 @@ export class Wish implements Hold {
   readonly #deadlineOf: DeadlineRule | undefined;
   readonly #changedInside: () => void;
   readonly #lost = new AbortController();
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   readonly #outcome = deferred<HoldOutcome>();
   readonly #released = deferred<"released" | "not-held" | "unknown">();
-  readonly #waitUntilMs: number;
-  #askedSinceMs: number;
-  #leaseId = newLeaseId();
-  #timesAsked = 0;
+  readonly #ask: Ask;
   #phase: Phase = "asking";
   #isSaid = false;
   #retryAtMs = -Infinity;
@@ -90,7 +49,6 @@ export class Wish implements Hold {
   #ttlMs: number;
   #lease: Lease | undefined;
   #belief: Belief;
-  #toldState: HoldState = "PENDING";
 
   constructor(
     wish: HoldWish,
@@ -102,8 +60,7 @@ export class Wish implements Hold {
     this.#clock = clock;
     this.#deadlineOf = deadlineOf;
     this.#changedInside = changed;
-    this.#askedSinceMs = clock.monotonicMs();
-    this.#waitUntilMs = this.#askedSinceMs + wish.waitMs;
+    this.#ask = new Ask(wish, clock.monotonicMs());
     this.#ttlMs = wish.ttlMs ?? ASSUMED_TTL_MS;
     this.#belief = new Belief(clock, this.#ttlMs, deadlineOf);
     if (wish.signal?.aborted === true) this.#abandon();
@@ -119,7 +76,7 @@ export class Wish implements Hold {
     return this.#wish.resource;
   }
   get leaseId(): string {
-    return this.#leaseId;
+    return this.#ask.leaseId;
   }
   get lease(): Lease {
     if (this.#lease === undefined) throw new LockError("internal", "not granted yet");
@@ -142,10 +99,7 @@ export class Wish implements Hold {
   }
 
   watch(changed: () => void): () => void {
-    this.#watchers.add(changed);
-    return () => {
-      this.#watchers.delete(changed);
-    };
+    return this.#watchers.add(changed);
   }
 
   release(): Promise<"released" | "not-held" | "unknown"> {
@@ -176,12 +130,12 @@ export class Wish implements Hold {
     return this.#ttlMs;
   }
   get askedSinceMs(): number {
-    return this.#askedSinceMs;
+    return this.#ask.sinceMs;
   }
 
   /** The daemon refuses a wait that is over by itself; this is for when it does not answer. */
   get giveUpAtMs(): number {
-    return this.#waitUntilMs + FAREWELL_MS;
+    return this.#ask.untilMs + FAREWELL_MS;
   }
   /** Resolves when no daemon has anything to do with this lease any more, as far as is known. */
   get gone(): Promise<unknown> {
@@ -226,12 +180,8 @@ export class Wish implements Hold {
     this.#isSaid = true;
     const { resource, leaseId } = this;
     switch (this.#phase) {
-      case "asking": {
-        this.#timesAsked += 1;
-        const { principal, ttlMs, reason, labels } = this.#wish;
-        const waitMs = Math.max(0, this.#waitUntilMs - nowMs);
-        return { kind: "acquire", resource, leaseId, principal, ttlMs, waitMs, reason, labels };
-      }
+      case "asking":
+        return this.#ask.next(nowMs);
       case "holding":
         return { kind: "resume", resource, leaseId };
       case "releasing":
@@ -248,7 +198,7 @@ export class Wish implements Hold {
 
   /** The stream never came about: nobody has heard what was said on it. */
   onUnheard(): void {
-    if (this.#phase === "asking" && this.#isSaid) this.#timesAsked -= 1;
+    if (this.#phase === "asking" && this.#isSaid) this.#ask.takeBack();
     this.#isSaid = false;
   }
 
@@ -324,11 +274,11 @@ export class Wish implements Hold {
   // The lease has ended at the daemon. Nobody has believed in one that was only pending, or that
   // was granted to an ask whose answer was lost: a new id is as good.
   #gone(why: string): void {
-    if (this.#belief.state === "PENDING" && this.#timesAsked > 0) {
+    if (this.#belief.state === "PENDING" && this.#ask.times > 0) {
       this.#phase = "asking";
-      this.#leaseId = newLeaseId();
+      this.#ask.renewId();
       this.#isSaid = false;
-      this.#retryAtMs = this.#clock.monotonicMs() + (this.#timesAsked > 1 ? RETRY_MS : 0);
+      this.#retryAtMs = this.#clock.monotonicMs() + (this.#ask.times > 1 ? RETRY_MS : 0);
       return;
     }
     this.#belief.end("LOST");
@@ -346,7 +296,7 @@ export class Wish implements Hold {
   readonly #abandon = (): void => {
     if (!this.isOpen) return;
     this.#outcome.reject(new LockError("cancelled", `the wait for ${this.resource} was given up`));
-    if (this.#timesAsked === 0) this.#over("not-held");
+    if (this.#ask.times === 0) this.#over("not-held");
     else this.#toRelease(this.#clock.monotonicMs());
   };
 
@@ -372,9 +322,6 @@ export class Wish implements Hold {
   }
 
   #tell(hasMoved = false): void {
-    const { state } = this.#belief;
-    if (!hasMoved && state === this.#toldState) return;
-    this.#toldState = state;
-    for (const changed of this.#watchers) changed();
+    this.#watchers.tell(this.#belief.state, hasMoved);
   }
 }

@@ -9,85 +9,26 @@ import {
   ReleaseOutcome,
   type Lease as LeaseMessage,
 } from "../gen/stormlock/v1/lock_pb.js";
-import { sleep, type Clock } from "../lock/clock.js";
+import type { Clock } from "../lock/clock.js";
 import { holderDeadlineMs } from "../lock/deadline.js";
 import { asLockError, LockError } from "../lock/errors.js";
 import { Keeper } from "../lock/keeper.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
-import type { Hold } from "../lock/wish.js";
 import { LIMITS, checkWait } from "../lock/limits.js";
+import { Asker, ATTEMPT_MS } from "./asker.js";
+import type {
+  AcquireOptions,
+  AcquireResult,
+  HeldLease,
+  HoldOptions,
+  HoldResult,
+  LockClientOptions,
+  RenewResult,
+} from "./client-contract.js";
 import { durationOf, leaseFromMessage } from "./messages.js";
 import type { Transport } from "./transport.js";
 
-/** A lease, and until when its holder may believe in it. */
-export interface HeldLease {
-  readonly lease: Lease;
-  /**
-   * On the client's monotonic clock, in milliseconds: from then on somebody else may hold the
-   * lock. Renew before.
-   */
-  readonly deadlineMs: number;
-}
-
-export type AcquireResult =
-  | ({ readonly kind: "granted" } & HeldLease)
-  /** Somebody else holds it; `message` says who, since when and why. */
-  | { readonly kind: "held"; readonly holder: Lease | undefined; readonly message: string };
-
-export type RenewResult =
-  ({ readonly kind: "renewed" } & HeldLease) | { readonly kind: "lost"; readonly message: string };
-
-export interface AcquireOptions {
-  /** Milliseconds the lease lives unless renewed; the server's default when left out. */
-  readonly ttlMs?: number;
-  /** Milliseconds to stand in the queue at the most; 0, the default, is not to wait. */
-  readonly waitMs?: number;
-  /** Your own lease id of at least 128 random bits, used once; made for you when left out. */
-  readonly leaseId?: string;
-  /** Who asks; the client's when left out. */
-  readonly principal?: string;
-  readonly reason?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Gives up, leaves the queue, and releases what may have been granted. */
-  readonly signal?: AbortSignal;
-}
-
-export interface HoldOptions {
-  /** Milliseconds the lease lives after the last heartbeat; the server's default when left out. */
-  readonly ttlMs?: number;
-  /** Milliseconds to stand in the queue at the most; without limit when left out. */
-  readonly waitMs?: number;
-  /** Who asks; the client's when left out. */
-  readonly principal?: string;
-  readonly reason?: string;
-  readonly labels?: Readonly<Record<string, string>>;
-  /** Gives the wait up. Once the lock is held it means nothing: release it instead. */
-  readonly signal?: AbortSignal;
-  /** Called when the place in the queue, or the holder, has changed; at most once a second. */
-  readonly onQueued?: (position: number, holder: Lease | undefined) => void;
-}
-
-export type HoldResult =
-  /** It is held, and kept until `hold` is disposed of or lost. */
-  | { readonly kind: "granted"; readonly hold: Hold }
-  /** Somebody else holds it, and there was no time to wait, or no more. */
-  | { readonly kind: "held"; readonly holder: Lease | undefined; readonly message: string };
-
-export interface LockClientOptions {
-  /** The ways to the daemons, in the order of preference. */
-  readonly transports: readonly Transport[];
-  readonly clock: Clock;
-  /** Who asks, unless an acquire says otherwise. */
-  readonly principal?: string;
-  /** How long to go on asking when there is no definite answer; 10 s by default. */
-  readonly patienceMs?: number;
-}
-
 const DEFAULT_PATIENCE_MS = 10_000;
-// How long one attempt may take beyond its wait, before another address is tried.
-const ATTEMPT_MS = 5000;
-const FIRST_BACKOFF_MS = 50;
-const LAST_BACKOFF_MS = 1000;
 // How long a caller that gives up tries to take back what it may have been granted.
 const FAREWELL_MS = 2000;
 // The share of the ttl that may pass in a queue before a renewal must make it whole again.
@@ -96,7 +37,8 @@ const WAITED_SHARE = 0.1;
 /**
  * Asks daemons for locks.
  *
- *   C1. No definite answer means asking again, at the next address, with the same lease id.
+ *   C1. No definite answer means asking again, at the next address, with the same lease id
+ *       (asker.ts).
  *   C2. Who gives up without a definite answer releases that id.
  *   C3. Belief counts from before the question was sent. Time spent in a queue is spent: after
  *       a wait the lease is renewed once before it is handed out.
@@ -108,9 +50,8 @@ export class LockClient implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #principal: string;
   readonly #patienceMs: number;
-  #preferred = 0;
+  readonly #asker: Asker;
   #keeper: Keeper | undefined;
-  #isClosed = false;
 
   constructor({
     transports,
@@ -124,6 +65,7 @@ export class LockClient implements AsyncDisposable {
     this.#clock = clock;
     this.#principal = principal;
     this.#patienceMs = patienceMs;
+    this.#asker = new Asker({ transports, clock, patienceMs });
   }
 
   /** Takes a lock, or tells who has it. */
@@ -166,7 +108,7 @@ export class LockClient implements AsyncDisposable {
       }
     };
     try {
-      const result = await this.#persist(attempt, waitMs, signal);
+      const result = await this.#asker.ask(attempt, waitMs, signal);
       if (result.kind === "held") return result;
       asked.isUncertain = true; // until it has been handed out
       return await this.#afterWait(resource, result, waitMs, signal);
@@ -207,7 +149,7 @@ export class LockClient implements AsyncDisposable {
   ): Promise<RenewResult> {
     const ttl = options.ttlMs === undefined ? {} : { ttl: durationOf("ttl", options.ttlMs) };
     try {
-      return await this.#persist(
+      return await this.#asker.ask(
         async (transport, callOptions) => {
           const sentAtMs = this.#clock.monotonicMs();
           const request = { resource, leaseId, ...ttl };
@@ -260,7 +202,7 @@ export class LockClient implements AsyncDisposable {
 
   /** Releases what is held by `hold`, and closes the connections. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosed = true;
+    this.#asker.close();
     await this.#keeper?.[Symbol.asyncDispose]();
     await Promise.all(this.#transports.map((transport) => transport[Symbol.asyncDispose]()));
   }
@@ -270,52 +212,11 @@ export class LockClient implements AsyncDisposable {
     request: MessageInitShape<I>,
     signal: AbortSignal | undefined,
   ): Promise<MessageShape<O>> {
-    return this.#persist(
+    return this.#asker.ask(
       (transport, options) => transport.unary(method, request, options),
       0,
       signal,
     );
-  }
-
-  // C1. Asks until there is a definite answer, or patience has run out.
-  async #persist<T>(
-    attempt: (
-      transport: Transport,
-      options: { signal?: AbortSignal; timeoutMs: number },
-    ) => Promise<T>,
-    waitMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<T> {
-    const giveUpAtMs = this.#clock.monotonicMs() + waitMs + this.#patienceMs;
-    let backoffMs = FIRST_BACKOFF_MS;
-    for (let tries = 1; ; tries++) {
-      if (this.#isClosed) throw new LockError("cancelled", "this client is closed");
-      const transport = this.#transports[this.#preferred % this.#transports.length];
-      if (transport === undefined) throw new LockError("internal", "no server address");
-      try {
-        const leftMs = giveUpAtMs - this.#clock.monotonicMs();
-        const timeoutMs = Math.min(ATTEMPT_MS, leftMs);
-        return await attempt(transport, { timeoutMs, ...(signal === undefined ? {} : { signal }) });
-      } catch (thrown) {
-        const error = asLockError(thrown);
-        if (error.isDefinite || error.kind === "internal" || signal?.aborted === true) throw error;
-        if (this.#clock.monotonicMs() + backoffMs >= giveUpAtMs) throw error;
-        this.#preferred += 1;
-        // A round over all addresses comes without a pause; the next one waits.
-        if (tries % this.#transports.length === 0) {
-          await this.#pause(backoffMs, signal);
-          backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
-        }
-      }
-    }
-  }
-
-  async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    try {
-      await sleep(this.#clock, ms, signal);
-    } catch (thrown) {
-      throw new LockError("cancelled", "the caller gave up asking", { cause: thrown });
-    }
   }
 
   // C3

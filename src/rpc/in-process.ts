@@ -8,7 +8,7 @@ import {
 import { LockService as Definition } from "../gen/stormlock/v1/lock_pb.js";
 import { asLockError, LockError } from "../lock/errors.js";
 import type { Clock } from "../lock/clock.js";
-import type { HoldLink, LinkEvents } from "../lock/keeper.js";
+import type { HoldLink, LinkEvents } from "../lock/link.js";
 import type { HoldHub } from "./hold-hub.js";
 import type { CallContext, LockService } from "./service.js";
 import type { CallOptions, Transport } from "./transport.js";

@@ -4,7 +4,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
-import type { HoldLink, LinkEvents } from "../lock/keeper.js";
+import type { HoldLink, LinkEvents } from "../lock/link.js";
 
 export interface CallOptions {
   /** Calls the call off. */

@@ -4,11 +4,12 @@
 import type { Backend } from "../../src/lock/backend.js";
 import type { DeadlineRule } from "../../src/lock/belief.js";
 import { LockError } from "../../src/lock/errors.js";
-import { Keeper, type HoldLink, type LinkEvents } from "../../src/lock/keeper.js";
+import { Keeper } from "../../src/lock/keeper.js";
+import type { HoldLink, LinkEvents } from "../../src/lock/link.js";
 import { LockManager } from "../../src/lock/manager.js";
 import { Policy } from "../../src/lock/policy.js";
 import { HoldSession } from "../../src/lock/session.js";
-import type { Hold } from "../../src/lock/wish.js";
+import type { Hold } from "../../src/lock/holding.js";
 import { MemoryStore } from "./memory-backend.js";
 import { Process, World } from "./simulation.js";
 

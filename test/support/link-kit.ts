@@ -2,14 +2,10 @@
 
 import type { LockError } from "../../src/lock/errors.js";
 import type { DaemonSays, HolderSays } from "../../src/lock/hold.js";
-import {
-  Keeper,
-  type KeeperOptions,
-  type LinkEvents,
-  type OpenLink,
-} from "../../src/lock/keeper.js";
+import { Keeper, type KeeperOptions } from "../../src/lock/keeper.js";
+import type { LinkEvents, OpenLink } from "../../src/lock/link.js";
 import type { Lease } from "../../src/lock/lease.js";
-import type { HoldOutcome, HoldWish, Hold } from "../../src/lock/wish.js";
+import type { HoldOutcome, HoldWish, Hold } from "../../src/lock/holding.js";
 import { FakeClock } from "./fake-clock.js";
 import { RESOURCE, Watched } from "./lock-kit.js";
 

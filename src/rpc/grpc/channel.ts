@@ -18,7 +18,7 @@ import {
 import { formatAddress, isLoopback, parseAddress, type Address } from "../../lock/address.js";
 import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
-import type { HoldLink, LinkEvents } from "../../lock/keeper.js";
+import type { HoldLink, LinkEvents } from "../../lock/link.js";
 import { LIMITS } from "../../lock/limits.js";
 import { fromStatus } from "../status.js";
 import type { CallOptions, Transport } from "../transport.js";

@@ -1,0 +1,45 @@
+// What somebody wants to hold, and what comes of it.
+
+import type { HoldState } from "./belief.js";
+import type { Lease } from "./lease.js";
+
+/** What somebody wants to hold. */
+export interface HoldWish {
+  readonly resource: string;
+  readonly principal: string;
+  /** Undefined means the server's default. */
+  readonly ttlMs: number | undefined;
+  /** Infinity means without limit. */
+  readonly waitMs: number;
+  readonly reason: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Gives the wait up. Once the lock is held it means nothing. */
+  readonly signal?: AbortSignal;
+  /** Called when the place in the queue, or the holder, has changed. */
+  readonly onQueued?: (position: number, holder: Lease | undefined) => void;
+}
+
+export type HoldOutcome =
+  | { readonly kind: "held"; readonly hold: Hold }
+  /** Somebody else holds it, and there was no time to wait, or no more. */
+  | { readonly kind: "denied"; readonly holder: Lease | undefined; readonly message: string };
+
+/** A lock that is being kept. Disposing of it releases it. */
+export interface Hold extends AsyncDisposable {
+  readonly resource: string;
+  readonly leaseId: string;
+  /** The fencing token. */
+  readonly token: bigint;
+  readonly lease: Lease;
+  readonly state: HoldState;
+  /** Whether it is held now, by the clock and not by a timer. */
+  readonly isHeld: boolean;
+  /** On the clock of this process: until then nobody else holds the lock. Moves on as it is kept. */
+  readonly deadlineMs: number;
+  /** Aborts, with a LockError "lease-lost", when the lock is lost; never when it is released. */
+  readonly signal: AbortSignal;
+  /** Calls back whenever the state or the deadline has changed; returns what ends that. */
+  watch(changed: () => void): () => void;
+  /** Ends belief at once, and the lease as soon as a daemon answers. */
+  release(): Promise<"released" | "not-held" | "unknown">;
+}

@@ -1,0 +1,85 @@
+import { sleep, type Clock } from "../lock/clock.js";
+import { asLockError, LockError } from "../lock/errors.js";
+import type { Transport } from "./transport.js";
+
+/** How long one attempt may take beyond its wait, before another address is tried. */
+export const ATTEMPT_MS = 5000;
+
+// How soon the next round begins when no address has answered: doubled from the first to the second.
+const FIRST_BACKOFF_MS = 50;
+const LAST_BACKOFF_MS = 1000;
+
+export interface AttemptOptions {
+  readonly signal?: AbortSignal;
+  /** How long it may take; what waits in a queue may take that long on top. */
+  readonly timeoutMs: number;
+}
+
+export interface AskerOptions {
+  /** In the order of preference. */
+  readonly transports: readonly Transport[];
+  readonly clock: Clock;
+  readonly patienceMs: number;
+}
+
+/** Asks one address after the other until there is a definite answer (C1 in client.ts). */
+export class Asker {
+  readonly #transports: readonly Transport[];
+  readonly #clock: Clock;
+  readonly #patienceMs: number;
+  // Who has answered last is asked first.
+  #preferred = 0;
+  #isClosed = false;
+
+  constructor({ transports, clock, patienceMs }: AskerOptions) {
+    this.#transports = transports;
+    this.#clock = clock;
+    this.#patienceMs = patienceMs;
+  }
+
+  /** What is being asked ends with the transports; nothing new is. */
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /**
+   * @param waitMs how long an answer may take by itself, beyond all patience
+   * @throws LockError when it is definite, cancelled, or patience has run out
+   */
+  async ask<T>(
+    attempt: (transport: Transport, options: AttemptOptions) => Promise<T>,
+    waitMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    const giveUpAtMs = this.#clock.monotonicMs() + waitMs + this.#patienceMs;
+    let backoffMs = FIRST_BACKOFF_MS;
+    for (let tries = 1; ; tries++) {
+      if (this.#isClosed) throw new LockError("cancelled", "this client is closed");
+      const transport = this.#transports[this.#preferred % this.#transports.length];
+      if (transport === undefined) throw new LockError("internal", "no server address");
+      try {
+        const leftMs = giveUpAtMs - this.#clock.monotonicMs();
+        const timeoutMs = Math.min(ATTEMPT_MS, leftMs);
+        return await attempt(transport, { timeoutMs, ...(signal === undefined ? {} : { signal }) });
+      } catch (thrown) {
+        const error = asLockError(thrown);
+        if (error.isDefinite || error.kind === "internal" || signal?.aborted === true) throw error;
+        if (this.#clock.monotonicMs() + backoffMs >= giveUpAtMs) throw error;
+        this.#preferred += 1;
+        // A round over all addresses comes without a pause; the next one waits.
+        if (tries % this.#transports.length === 0) {
+          await this.#pause(backoffMs, signal);
+          backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
+        }
+      }
+    }
+  }
+
+  async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await sleep(this.#clock, ms, signal);
+    } catch (thrown) {
+      throw new LockError("cancelled", "the caller gave up asking", { cause: thrown });
+    }
+  }
+}
