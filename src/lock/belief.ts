@@ -23,6 +23,11 @@ const RISK_SHARE = 1 / 2;
 /** Belief begins with at least this share of what a grant without any delay would give. */
 const BEGIN_SHARE = 1 / 2;
 
+/** With this share of the ttl left to the deadline somebody else must be asked. */
+const URGENT_SHARE = 1 / 4;
+// No daemon is given less than this to answer.
+const LEAST_PATIENCE_MS = 250;
+
 /** When belief ends; as in deadline.ts. */
 export type DeadlineRule = typeof holderDeadlineMs;
 
@@ -31,6 +36,8 @@ export class Belief {
   readonly #ttlMs: number;
   readonly #deadlineOf: DeadlineRule;
   #confirmedAtMs = -Infinity;
+  // How long the last confirmation took.
+  #lagMs = 0;
   #deadlineMs = -Infinity;
   #validUntilMs = -Infinity;
   #end: "LOST" | "RELEASED" | undefined;
@@ -54,6 +61,25 @@ export class Belief {
   /** When the lease ends by itself, unless a renewal that we do not know of succeeded. */
   get validUntilMs(): number {
     return this.#validUntilMs;
+  }
+
+  /**
+   * When a stream must be left for another one, because it has not confirmed this lease: with a
+   * quarter of the ttl left, and on a stream that is younger than that, with half of what was left
+   * when it was opened; but not before the next confirmation could have come if it takes as long
+   * as the last one, and half as long again. Infinity when that is too late to try.
+   * @param periodMs how often heartbeats are sent
+   */
+  urgentAtMs(openedAtMs: number, periodMs: number): number {
+    const { state } = this;
+    if (state !== "HELD" && state !== "AT_RISK") return Infinity;
+    const atMs = Math.max(
+      this.#deadlineMs - URGENT_SHARE * this.#ttlMs,
+      (openedAtMs + this.#deadlineMs) / 2,
+      openedAtMs + LEAST_PATIENCE_MS,
+      this.#confirmedAtMs + periodMs + Math.max(LEAST_PATIENCE_MS, 1.5 * this.#lagMs),
+    );
+    return atMs < this.#deadlineMs ? atMs : Infinity;
   }
 
   get state(): HoldState {
@@ -86,6 +112,7 @@ export class Belief {
     if (deadlineMs <= nowMs || deadlineMs <= this.#deadlineMs) return false;
     if (state === "PENDING" && deadlineMs < this.#beginMs(nowMs)) return false; // K9
     this.#confirmedAtMs = Math.max(this.#confirmedAtMs, sentAtMs);
+    this.#lagMs = this.#clock.monotonicMs() - sentAtMs;
     this.#deadlineMs = deadlineMs;
     return true;
   }

@@ -8,17 +8,24 @@
 //   K7. The end of belief alone releases nothing before the lease would have ended anyway.
 //   K8. A stream that leaves a heartbeat unanswered is left for the next address. What has arrived
 //       is read first, and who speaks is not silent: a busy daemon, or a pause of ours, is no end.
+//       Where all addresses are silent each gets twice the time in the next round.
+//   K10. A stream that answers is left as well, while there is another address: when it does not
+//       confirm what is held and a quarter of the ttl is left (belief.ts), or when the daemon's
+//       store has no answer for one who asks and nobody stands in a queue there. All addresses are
+//       tried for that at once; then each is stayed with for longer and longer (route.ts).
 
 import type { Clock } from "./clock.js";
 import type { DeadlineRule } from "./belief.js";
 import { LockError } from "./errors.js";
-import { heartbeatPeriodMs, type DaemonSays } from "./hold.js";
-import type { Lease } from "./lease.js";
+import type { DaemonSays } from "./hold.js";
 import type { HoldOutcome, HoldWish } from "./holding.js";
 import type { OpenLink } from "./link.js";
+import { orAborted } from "./or-aborted.js";
+import { Patience } from "./patience.js";
 import { Route } from "./route.js";
 import { Stream } from "./stream.js";
 import { Wish } from "./wish.js";
+import { Wishes } from "./wishes.js";
 
 export interface KeeperOptions {
   /** One for each address, in the order of preference. */
@@ -37,19 +44,13 @@ const DEFAULT_PATIENCE_MS = 10_000;
 // the daemon is not there, whatever its connection says.
 const LONGEST_SILENCE_MS = 5000;
 const SHORTEST_SILENCE_MS = 250;
-// No ttl that makes sense asks for more; a daemon's nonsense shall not make a holder flood it.
-const SHORTEST_PERIOD_MS = 100;
-
 export class Keeper implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #route: Route;
-  readonly #patienceMs: number;
+  readonly #patience: Patience;
   readonly #deadlineOf: DeadlineRule | undefined;
-  readonly #wishes = new Map<string, Wish>();
+  readonly #wishes = new Wishes();
   #stream: Stream | undefined;
-  // Since when nobody answers; undefined while somebody does.
-  #aloneSinceMs: number | undefined;
-  #lastError: LockError | undefined;
   #seq = 0;
   #alarm: { readonly atMs: number; readonly cancel: () => void } | undefined;
   #isLookingSoon = false;
@@ -59,7 +60,7 @@ export class Keeper implements AsyncDisposable {
   constructor(options: KeeperOptions) {
     this.#clock = options.clock;
     this.#route = new Route(options);
-    this.#patienceMs = options.patienceMs ?? DEFAULT_PATIENCE_MS;
+    this.#patience = new Patience(options.patienceMs ?? DEFAULT_PATIENCE_MS);
     this.#deadlineOf = options.deadlineOf;
   }
 
@@ -89,7 +90,7 @@ export class Keeper implements AsyncDisposable {
     const mine = new Wish({ ...wish, waitMs }, this.#clock, this.#deadlineOf, () => {
       this.#lookSoon();
     });
-    this.#wishes.set(resource, mine);
+    this.#wishes.add(mine);
     this.#lookSoon();
     return mine.outcome;
   }
@@ -97,7 +98,7 @@ export class Keeper implements AsyncDisposable {
   /** Releases everything, and waits for the answers as long as they can matter. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    await Promise.all([...this.#wishes.values()].map((wish) => wish.release()));
+    await Promise.all([...this.#wishes].map((wish) => wish.release()));
     this.#alarm?.cancel();
     this.#alarm = undefined;
     this.#stream?.link.close();
@@ -117,15 +118,20 @@ export class Keeper implements AsyncDisposable {
 
   #look(): void {
     const nowMs = this.#clock.monotonicMs();
-    const patienceMs = this.#patienceNowMs();
-    for (const wish of this.#wishes.values()) {
+    const answerMs = this.#answerMs();
+    for (const wish of this.#wishes) {
       wish.look(nowMs);
-      if (wish.isOpen) this.#giveUpIfAlone(wish, nowMs, patienceMs);
+      if (wish.isOpen && nowMs >= this.#patience.endsMs(wish, answerMs)) {
+        wish.refuse(this.#patience.reason(wish));
+      }
       if (wish.phase === "over") this.#forget(wish);
     }
     if (this.#wishes.size > 0) {
       if (this.#stream !== undefined && nowMs >= this.#silentUntilMs()) {
         this.#leave(new LockError("unavailable", "the daemon has left a heartbeat unanswered")); // K8
+      }
+      if (this.#stream !== undefined && nowMs >= this.#uselessAtMs(this.#stream)) {
+        this.#move(); // K10
       }
       if (this.#stream === undefined && nowMs >= this.#route.connectAtMs) this.#connect();
       if (this.#stream !== undefined) this.#speak(this.#stream, nowMs);
@@ -134,15 +140,13 @@ export class Keeper implements AsyncDisposable {
   }
 
   #forget(wish: Wish): void {
-    if (this.#wishes.get(wish.resource) !== wish) return;
-    this.#wishes.delete(wish.resource);
-    this.#stream?.granted.delete(wish.leaseId);
+    if (this.#wishes.remove(wish)) this.#stream?.granted.delete(wish.leaseId);
   }
 
   // Says what has not been said on this stream: a heartbeat first, then what it carries.
   #speak(stream: Stream, nowMs: number): void {
-    const due = [...this.#wishes.values()].filter((wish) => nowMs >= wish.speakAtMs);
-    const isPeriodOver = nowMs >= stream.lastBeatAtMs + this.#periodMs();
+    const due = [...this.#wishes].filter((wish) => nowMs >= wish.speakAtMs);
+    const isPeriodOver = nowMs >= stream.lastBeatAtMs + this.#wishes.periodMs;
     if (due.length > 0 || isPeriodOver || this.#mustBeat) this.#beat(stream);
     for (const wish of due) stream.link.say(wish.nextMessage(nowMs));
   }
@@ -151,7 +155,7 @@ export class Keeper implements AsyncDisposable {
     this.#mustBeat = false;
     this.#seq += 1;
     stream.beat(this.#seq);
-    this.#aloneSinceMs ??= stream.lastBeatAtMs;
+    this.#patience.begin(stream.lastBeatAtMs);
   }
 
   #connect(): void {
@@ -167,49 +171,32 @@ export class Keeper implements AsyncDisposable {
     });
     const stream = new Stream(link, this.#clock, this.#seq);
     this.#stream = stream;
-    for (const wish of this.#wishes.values()) wish.onNewStream();
+    for (const wish of this.#wishes) wish.onNewStream();
   }
 
   // K5
   #leave(error: LockError): void {
     this.#stream?.link.close();
     this.#stream = undefined;
-    this.#lastError = error;
+    this.#patience.note(error);
     this.#route.fail();
-    if (error.kind === "unreachable") for (const wish of this.#wishes.values()) wish.onUnheard();
-    if (error.isDefinite) for (const wish of this.#wishes.values()) wish.refuse(error);
+    if (error.kind === "unreachable") for (const wish of this.#wishes) wish.onUnheard();
+    if (error.isDefinite) for (const wish of this.#wishes) wish.refuse(error);
     this.#lookSoon();
   }
 
-  #giveUpIfAlone(wish: Wish, nowMs: number, patienceMs: number): void {
-    if (nowMs < this.#aloneUntilMs(wish, patienceMs)) return;
-    const last = this.#lastError;
-    const why = last?.message ?? `no daemon has answered whether ${wish.resource} can be had`;
-    wish.refuse(
-      new LockError(last?.kind === "unreachable" ? "unreachable" : "unavailable", why, {
-        cause: last,
-      }),
-    );
-  }
-
-  // A daemon that is being talked to has the time to answer.
-  #patienceNowMs(): number {
-    return this.#stream === undefined
-      ? this.#patienceMs
-      : Math.max(this.#patienceMs, this.#silenceMs());
-  }
-
-  // A daemon with nothing to say is no reason to give up: only one that leaves a heartbeat
-  // unanswered. A wait that is over is refused by the daemon itself, if there is one.
-  #aloneUntilMs(wish: Wish, patienceMs: number): number {
-    const sinceMs = Math.max(wish.askedSinceMs, this.#aloneSinceMs ?? Infinity);
-    return Math.min(sinceMs + patienceMs, wish.giveUpAtMs);
+  // K10
+  #move(): void {
+    this.#stream?.link.close();
+    this.#stream = undefined;
+    this.#route.move();
+    this.#lookSoon();
   }
 
   // ——— what is heard ———
 
   #heard(stream: Stream, message: DaemonSays): void {
-    this.#aloneSinceMs = undefined;
+    this.#patience.end();
     this.#route.succeed(stream.hear());
     switch (message.kind) {
       case "heartbeat-ack":
@@ -230,7 +217,7 @@ export class Keeper implements AsyncDisposable {
       case "lost":
       case "released":
         if (message.kind !== "denied") stream.granted.delete(message.leaseId);
-        this.#wishOf(message)?.hear(message);
+        this.#wishes.of(message)?.hear(message);
         break;
     }
     this.#lookSoon();
@@ -241,7 +228,7 @@ export class Keeper implements AsyncDisposable {
     if (sentAtMs === undefined) return;
     stream.acknowledge(ack.seq);
     const behind = new Map(ack.behind.map(({ leaseId, validForMs }) => [leaseId, validForMs]));
-    for (const wish of this.#wishes.values()) {
+    for (const wish of this.#wishes) {
       if (!stream.granted.has(wish.leaseId)) continue; // K4
       wish.confirm(sentAtMs, behind.get(wish.leaseId) ?? ack.validShare * wish.ttlMs);
     }
@@ -251,7 +238,7 @@ export class Keeper implements AsyncDisposable {
     stream: Stream,
     { lease, seq, validForMs }: Extract<DaemonSays, { kind: "granted" }>,
   ): void {
-    const wish = this.#wishOf(lease);
+    const wish = this.#wishes.of(lease);
     if (wish === undefined) {
       // Nobody wants it any more, and nobody has believed in it.
       stream.link.say({ kind: "release", resource: lease.resource, leaseId: lease.leaseId });
@@ -263,25 +250,40 @@ export class Keeper implements AsyncDisposable {
     this.#mustBeat = true;
   }
 
-  #wishOf({ resource, leaseId }: Pick<Lease, "resource" | "leaseId">): Wish | undefined {
-    const wish = this.#wishes.get(resource);
-    return wish?.leaseId === leaseId ? wish : undefined;
-  }
-
   // ——— when to look again ———
 
-  #periodMs(): number {
-    let smallestTtlMs = Infinity;
-    for (const { ttlMs } of this.#wishes.values()) smallestTtlMs = Math.min(smallestTtlMs, ttlMs);
-    return Math.max(heartbeatPeriodMs(smallestTtlMs), SHORTEST_PERIOD_MS);
-  }
-
   #silenceMs(): number {
-    return Math.min(Math.max(this.#periodMs(), SHORTEST_SILENCE_MS), LONGEST_SILENCE_MS);
+    const isNew = this.#stream?.isHeard === false;
+    const silenceMs = Math.max(this.#wishes.periodMs, SHORTEST_SILENCE_MS);
+    return Math.min(silenceMs * (isNew ? 2 ** this.#route.rounds : 1), LONGEST_SILENCE_MS);
   }
 
+  // A daemon that is being talked to has the time to answer.
+  #answerMs(): number {
+    return this.#stream === undefined ? 0 : this.#silenceMs();
+  }
+
+  // Until when the oldest unanswered heartbeat may stay so (K8): no longer than what is held can
+  // wait, once a daemon that is there would have answered.
   #silentUntilMs(): number {
-    return this.#stream?.silentUntilMs(this.#silenceMs()) ?? Infinity;
+    const stream = this.#stream;
+    if (stream === undefined) return Infinity;
+    const answeredMs =
+      stream.silentSinceMs + Math.max(this.#wishes.periodMs / 2, SHORTEST_SILENCE_MS);
+    const urgentMs = Math.max(this.#urgentAtMs(stream), answeredMs);
+    return Math.min(stream.silentUntilMs(this.#silenceMs()), urgentMs);
+  }
+
+  // When a stream that answers is to be left all the same (K10).
+  #uselessAtMs(stream: Stream): number {
+    const { mayMoveAtMs } = this.#route;
+    if (mayMoveAtMs === Infinity) return Infinity;
+    const whenMs = this.#wishes.isPutOff ? -Infinity : this.#urgentAtMs(stream);
+    return Math.max(mayMoveAtMs, whenMs);
+  }
+
+  #urgentAtMs({ openedAtMs }: Stream): number {
+    return this.#wishes.urgentAtMs(openedAtMs, this.#wishes.periodMs);
   }
 
   // One alarm for everything, set again after every look: no timer for each lease.
@@ -292,11 +294,15 @@ export class Keeper implements AsyncDisposable {
       atMs =
         stream === undefined
           ? this.#route.connectAtMs
-          : Math.min(this.#silentUntilMs(), stream.lastBeatAtMs + this.#periodMs());
-      const patienceMs = this.#patienceNowMs();
-      for (const wish of this.#wishes.values()) {
+          : Math.min(
+              this.#silentUntilMs(),
+              this.#uselessAtMs(stream),
+              stream.lastBeatAtMs + this.#wishes.periodMs,
+            );
+      const answerMs = this.#answerMs();
+      for (const wish of this.#wishes) {
         atMs = Math.min(atMs, wish.lookAtMs, stream === undefined ? Infinity : wish.speakAtMs);
-        if (wish.isOpen) atMs = Math.min(atMs, this.#aloneUntilMs(wish, patienceMs));
+        if (wish.isOpen) atMs = Math.min(atMs, this.#patience.endsMs(wish, answerMs));
       }
     }
     if (this.#alarm?.atMs === atMs) return;
@@ -310,19 +316,4 @@ export class Keeper implements AsyncDisposable {
     });
     this.#alarm = { atMs, cancel };
   }
-}
-
-async function orAborted(done: Promise<unknown>, { resource, signal }: HoldWish): Promise<void> {
-  const stopped = new LockError("cancelled", `the wait for ${resource} was given up`);
-  if (signal?.aborted === true) throw stopped;
-  await new Promise<void>((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(stopped);
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
-    void done.then(() => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    });
-  });
 }

@@ -52,6 +52,7 @@ export class KeptLeases {
   readonly #clock: Clock;
   readonly #say: (message: DaemonSays) => void;
   readonly #onLost: (resource: string, leaseId: string, cause: LossCause) => void;
+  readonly #awaitedTtlMs: () => number;
   readonly #ended: AbortSignal;
   readonly #byId = new Map<string, Kept>();
   readonly #byResource = new Map<string, Kept>();
@@ -63,6 +64,8 @@ export class KeptLeases {
     readonly say: (message: DaemonSays) => void;
     /** Called after a lease has been taken out because it is no longer held. */
     readonly onLost: (resource: string, leaseId: string, cause: LossCause) => void;
+    /** The shortest ttl that the holder awaits on this stream; Infinity when it awaits none. */
+    readonly awaitedTtlMs: () => number;
     /** Aborts when the stream is over: nothing is renewed after it. */
     readonly ended: AbortSignal;
   }) {
@@ -70,6 +73,7 @@ export class KeptLeases {
     this.#clock = options.locks.clock;
     this.#say = options.say;
     this.#onLost = options.onLost;
+    this.#awaitedTtlMs = options.awaitedTtlMs;
     this.#ended = options.ended;
   }
 
@@ -161,12 +165,13 @@ export class KeptLeases {
   }
 
   // With what is known by then; again, as time goes by, when more is known, so that the slowest
-  // renewal keeps no other's from its holder (S4); and once more when all is known.
+  // renewal keeps no other's from its holder (S4); and once more when all is known. (The holder beats,
+  // and takes silence for an end, by the shortest ttl of all, awaited or kept.)
   async #acknowledgeInTime(
     heartbeat: Heartbeat,
     underWay: readonly Promise<void>[],
   ): Promise<void> {
-    const waitMs = heartbeatPeriodMs(this.smallestTtlMs) * ACK_SHARE;
+    const waitMs = heartbeatPeriodMs(Math.min(this.smallestTtlMs, this.#awaitedTtlMs())) * ACK_SHARE;
     let done = 0;
     for (const renewal of underWay) void renewal.then(() => (done += 1));
     let told: number | undefined;

@@ -63,6 +63,17 @@ export function checkResource(resource: string, field = "resource"): string {
   return resource;
 }
 
+/** The beginning of a name: one that no name can have is a mistake, and not "nothing found". */
+export function checkPrefix(prefix: string, field = "prefix"): string {
+  checkText(field, prefix, LIMITS.resourceBytes);
+  if (prefix.trimStart() !== prefix)
+    refuse(field, shown(prefix), "begins with a space, as no resource does; remove it");
+  if (prefix.normalize("NFC") !== prefix) {
+    refuse(field, shown(prefix), "is not in Unicode normalization form C; normalize it first");
+  }
+  return prefix;
+}
+
 /** The id itself is never repeated in a message: it is a secret. */
 export function checkLeaseId(leaseId: string, field = "lease_id"): string {
   if (leaseId === "") refuse(field, "is empty:", "give the id that acquire answered");

@@ -241,6 +241,7 @@ export class ResourceLine {
     }
     if (this.#queue.size === 0) return;
     this.#sleep(this.#retryMs);
+    this.#announceSoon();
     this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
   }
 
@@ -283,6 +284,7 @@ export class ResourceLine {
   }
 
   #announceSoon(): void {
-    this.#announcer.soon(() => this.#holder);
+    // Who holds it now is not known while the store does not answer.
+    this.#announcer.soon(() => (this.#failingSinceMs === undefined ? this.#holder : undefined));
   }
 }

@@ -1,7 +1,7 @@
-import type { Backend } from "./backend.js";
+import type { Backend, ListAsk } from "./backend.js";
 import { LockError } from "./errors.js";
 import type { Lease } from "./lease.js";
-import { LIMITS } from "./limits.js";
+import { checkPrefix, LIMITS } from "./limits.js";
 
 export interface ListQuery {
   /** Only resources that begin so. */
@@ -23,18 +23,20 @@ const encoder = new TextEncoder();
 /**
  * One page over several backends, in the order of the resources' bytes. A resource that a
  * backend still keeps although the policy now sends it elsewhere is passed over.
- * @throws LockError when the query is wrong or a backend does not answer
+ * @throws LockError when the query is wrong, a backend does not answer, or the caller has gone
  */
 export async function listPage(
   backends: ReadonlyMap<string, Backend>,
   isAtHome: (backend: string, resource: string) => boolean,
   query: ListQuery,
+  signal?: AbortSignal,
 ): Promise<ListPage> {
+  const prefix = checkPrefix(query.prefix);
   const limit = checkPageSize(query.pageSize);
   const after = query.pageToken === "" ? undefined : decodeToken(query.pageToken);
   const pages = await Promise.all(
     [...backends].map(([name, backend]) =>
-      readHome(backend, (resource) => isAtHome(name, resource), query.prefix, after, limit),
+      readHome(backend, (resource) => isAtHome(name, resource), { prefix, after, limit }, signal),
     ),
   );
   const leases = pages
@@ -51,14 +53,16 @@ export async function listPage(
 async function readHome(
   backend: Backend,
   isAtHome: (resource: string) => boolean,
-  prefix: string,
-  from: string | undefined,
-  limit: number,
+  ask: ListAsk,
+  signal: AbortSignal | undefined,
 ): Promise<{ readonly leases: readonly Lease[]; readonly isLast: boolean }> {
   const leases: Lease[] = [];
-  let after = from;
+  const { limit } = ask;
+  let { after } = ask;
   for (;;) {
-    const page = await backend.list({ prefix, after, limit });
+    if (signal?.aborted === true)
+      throw new LockError("cancelled", "the caller has stopped listing");
+    const page = await backend.list({ ...ask, after });
     leases.push(...page.filter((lease) => isAtHome(lease.resource)));
     const last = page.at(-1);
     if (page.length < limit || last === undefined) return { leases, isLast: true };

@@ -212,13 +212,13 @@ export class LockManager {
 
   /**
    * One page of the leases that are held, over all backends.
-   * @throws LockError when the query is wrong or a store has not answered
+   * @throws LockError when the query is wrong, a store has not answered, or the caller has gone
    */
-  list(query: ListQuery): Promise<ListPage> {
+  list(query: ListQuery, signal?: AbortSignal): Promise<ListPage> {
     const isAtHome = (backend: string, resource: string): boolean =>
       this.#policy.for(resource).backend === backend;
     const backends = new Map([...this.#stores].map(([name, { backend }]) => [name, backend]));
-    return listPage(backends, isAtHome, query);
+    return listPage(backends, isAtHome, query, signal);
   }
 
   /**

@@ -5,6 +5,12 @@ import type { OpenLink } from "./link.js";
 const FIRST_BACKOFF_MS = 50;
 const LAST_BACKOFF_MS = 1000;
 
+// K10. With every address tried for that, the next move comes no sooner than this after the one
+// before: doubled from the first to the second. After a calm time all is as at the beginning.
+const FIRST_STAY_MS = 1000;
+const LAST_STAY_MS = 60_000;
+const CALM_MS = 2 * LAST_STAY_MS;
+
 export interface RouteOptions {
   /** One for each address, in the order of preference. */
   readonly links: readonly OpenLink[];
@@ -21,6 +27,8 @@ export class Route {
   #address = 0;
   #failures = 0;
   #connectAtMs = -Infinity;
+  #moves = 0;
+  #movedAtMs = -Infinity;
 
   constructor({ links, clock, random }: RouteOptions) {
     this.#links = links;
@@ -36,6 +44,28 @@ export class Route {
   /** When the next stream may be opened. */
   get connectAtMs(): number {
     return this.#connectAtMs;
+  }
+
+  /** How often all addresses have failed, one after the other. */
+  get rounds(): number {
+    return Math.floor(this.#failures / this.#links.length);
+  }
+
+  /** When an address that answers may be left for the next: never, when there is no other (K10). */
+  get mayMoveAtMs(): number {
+    const others = this.#links.length - 1;
+    if (others === 0) return Infinity;
+    if (this.#moves < others) return -Infinity;
+    return this.#movedAtMs + Math.min(FIRST_STAY_MS * 2 ** (this.#moves - others), LAST_STAY_MS);
+  }
+
+  /** An address that answers is left, because its answers are of no use. */
+  move(): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#moves = nowMs - this.#movedAtMs >= CALM_MS ? 1 : this.#moves + 1;
+    this.#movedAtMs = nowMs;
+    this.#address += 1;
+    this.#connectAtMs = nowMs;
   }
 
   /** An address has failed. A round over all of them comes without a pause; the next one waits. */

@@ -28,6 +28,8 @@ type AcquireMessage = Extract<HolderSays, { kind: "acquire" }>;
 interface Wait {
   readonly leaseId: string;
   readonly stop: AbortController;
+  /** What the holder knows of the ttl to come; Infinity until it has been told. */
+  ttlMs: number;
   isReleased: boolean;
 }
 
@@ -61,6 +63,7 @@ export class HoldSession {
     this.#kept = new KeptLeases({
       locks,
       say,
+      awaitedTtlMs: () => Math.min(...[...this.#waits.values()].map(({ ttlMs }) => ttlMs)),
       ended: this.#ended.signal,
       onLost: (resource, leaseId, cause) => {
         this.#unlist({ resource, leaseId });
@@ -143,8 +146,9 @@ export class HoldSession {
   }
 
   async #acquire(message: AcquireMessage): Promise<void> {
-    const { resource, leaseId } = message;
-    const wait: Wait = { leaseId, stop: new AbortController(), isReleased: false };
+    const { resource, leaseId, ttlMs: askedMs = Infinity } = message;
+    const stop = new AbortController();
+    const wait: Wait = { leaseId, stop, ttlMs: askedMs, isReleased: false };
     this.#waits.set(resource, wait);
     try {
       const outcome = await this.#locks.acquire(
@@ -152,6 +156,7 @@ export class HoldSession {
         {
           signal: wait.stop.signal,
           onQueued: (position, lease, ttlMs) => {
+            wait.ttlMs = ttlMs;
             const holder = lease === undefined ? undefined : withoutId(lease);
             this.#say({ kind: "queued", resource, position, holder, ttlMs });
           },

@@ -50,13 +50,24 @@ export class Stream {
     for (const each of this.#sentAtMs.keys()) if (each < seq) this.#sentAtMs.delete(each);
   }
 
+  /** Whether the daemon has said anything. */
+  get isHeard(): boolean {
+    return this.#heardAtMs !== -Infinity;
+  }
+
+  /** When the oldest unanswered heartbeat was sent; Infinity when all are answered. */
+  get silentSinceMs(): number {
+    for (const [seq, sentAtMs] of this.#sentAtMs) if (seq > this.#ackedSeq) return sentAtMs;
+    return Infinity;
+  }
+
   /** Until when the oldest unanswered heartbeat may stay so; Infinity when all are answered (K8). */
   silentUntilMs(silenceMs: number): number {
-    for (const [seq, sentAtMs] of this.#sentAtMs) {
-      if (seq <= this.#ackedSeq) continue;
-      const heardMs = Math.max(sentAtMs, this.#heardAtMs);
-      return Math.min(heardMs + silenceMs, sentAtMs + 2 * silenceMs);
-    }
-    return Infinity;
+    const sinceMs = this.silentSinceMs;
+    // Where an answer takes longer than a period, the one to the heartbeat before comes after this
+    // one was sent, and this one's a period later: with jitter, a little more.
+    const isSpeaking = this.#heardAtMs > sinceMs;
+    const spokenMs = isSpeaking ? this.#heardAtMs + 1.5 * silenceMs : sinceMs + silenceMs;
+    return Math.min(spokenMs, sinceMs + 2 * silenceMs);
   }
 }

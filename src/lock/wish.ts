@@ -3,10 +3,11 @@ import { Belief, type DeadlineRule, type HoldState } from "./belief.js";
 import type { Clock } from "./clock.js";
 import { deferred } from "./deferred.js";
 import { LockError } from "./errors.js";
+import { Exchange, type Standing } from "./exchange.js";
 import type { DaemonSays, DenialReason, HolderSays } from "./hold.js";
 import type { Hold, HoldOutcome, HoldWish } from "./holding.js";
 import type { Lease } from "./lease.js";
-import { Watchers } from "./watchers.js";
+import { callOut, Watchers } from "./watchers.js";
 
 /** What a ttl is taken for until the daemon has told it: the daemons' own default. */
 const ASSUMED_TTL_MS = 60_000;
@@ -38,13 +39,12 @@ export class Wish implements Hold {
   readonly #deadlineOf: DeadlineRule | undefined;
   readonly #changedInside: () => void;
   readonly #lost = new AbortController();
-  readonly #watchers = new Watchers();
+  readonly #watchers: Watchers;
   readonly #outcome = deferred<HoldOutcome>();
   readonly #released = deferred<"released" | "not-held" | "unknown">();
   readonly #ask: Ask;
   #phase: Phase = "asking";
-  #isSaid = false;
-  #retryAtMs = -Infinity;
+  readonly #exchange = new Exchange();
   #releaseAtMs = -Infinity;
   #ttlMs: number;
   #lease: Lease | undefined;
@@ -58,6 +58,7 @@ export class Wish implements Hold {
   ) {
     this.#wish = wish;
     this.#clock = clock;
+    this.#watchers = new Watchers(clock);
     this.#deadlineOf = deadlineOf;
     this.#changedInside = changed;
     this.#ask = new Ask(wish, clock.monotonicMs());
@@ -129,6 +130,15 @@ export class Wish implements Hold {
   get ttlMs(): number {
     return this.#ttlMs;
   }
+  get standing(): Standing {
+    return this.#phase === "asking" || this.#phase === "holding"
+      ? this.#exchange.standing
+      : "unknown";
+  }
+  /** What a daemon has said last of why it cannot answer. */
+  get trouble(): string | undefined {
+    return this.#exchange.trouble;
+  }
   get askedSinceMs(): number {
     return this.#ask.sinceMs;
   }
@@ -159,12 +169,16 @@ export class Wish implements Hold {
     }
   }
 
+  /** When a stream that was opened then must be left for one that confirms what is held (K10). */
+  urgentAtMs(openedAtMs: number, periodMs: number): number {
+    return this.#phase === "holding" ? this.#belief.urgentAtMs(openedAtMs, periodMs) : Infinity;
+  }
+
   /** When there is something to say next, on a stream. */
   get speakAtMs(): number {
-    if (this.#isSaid || this.#phase === "over") return Infinity;
-    return this.#phase === "releasing"
-      ? Math.max(this.#retryAtMs, this.#releaseAtMs)
-      : this.#retryAtMs;
+    if (this.#phase === "over") return Infinity;
+    const { dueAtMs } = this.#exchange;
+    return this.#phase === "releasing" ? Math.max(dueAtMs, this.#releaseAtMs) : dueAtMs;
   }
 
   /** Does what time has brought. */
@@ -177,7 +191,7 @@ export class Wish implements Hold {
   }
 
   nextMessage(nowMs: number): HolderSays {
-    this.#isSaid = true;
+    this.#exchange.say();
     const { resource, leaseId } = this;
     switch (this.#phase) {
       case "asking":
@@ -192,23 +206,24 @@ export class Wish implements Hold {
 
   /** All that was said is forgotten with the stream it was said on. */
   onNewStream(): void {
-    this.#isSaid = false;
-    this.#retryAtMs = -Infinity;
+    this.#exchange.begin();
   }
 
   /** The stream never came about: nobody has heard what was said on it. */
   onUnheard(): void {
-    if (this.#phase === "asking" && this.#isSaid) this.#ask.takeBack();
-    this.#isSaid = false;
+    if (this.#phase === "asking" && this.#exchange.isSaid) this.#ask.takeBack();
+    this.#exchange.again();
   }
 
   onQueued(position: number, holder: Lease | undefined, ttlMs: number): void {
     if (this.#phase !== "asking") return;
     this.#ttlMs = ttlMs;
-    this.#wish.onQueued?.(position, holder);
+    this.#exchange.queue(holder !== undefined);
+    callOut(this.#clock, () => this.#wish.onQueued?.(position, holder));
   }
 
   onGranted(lease: Lease, sentAtMs: number, validForMs: number): void {
+    this.#exchange.settle();
     if (this.#phase === "asking") {
       this.#phase = "holding";
       this.#lease = lease;
@@ -255,8 +270,8 @@ export class Wish implements Hold {
 
   #onDenied(reason: DenialReason, message: string, holder: Lease | undefined): void {
     if (reason === "unavailable" || this.#phase === "releasing" || this.#phase === "holding") {
-      this.#isSaid = false;
-      this.#retryAtMs = this.#clock.monotonicMs() + RETRY_MS;
+      this.#exchange.again(this.#clock.monotonicMs() + RETRY_MS);
+      if (reason === "unavailable") this.#exchange.putOff(message);
       return;
     }
     if (reason === "lock-held") {
@@ -277,8 +292,7 @@ export class Wish implements Hold {
     if (this.#belief.state === "PENDING" && this.#ask.times > 0) {
       this.#phase = "asking";
       this.#ask.renewId();
-      this.#isSaid = false;
-      this.#retryAtMs = this.#clock.monotonicMs() + (this.#ask.times > 1 ? RETRY_MS : 0);
+      this.#exchange.again(this.#clock.monotonicMs() + (this.#ask.times > 1 ? RETRY_MS : 0));
       return;
     }
     this.#belief.end("LOST");
@@ -303,8 +317,7 @@ export class Wish implements Hold {
   #toRelease(atMs: number): void {
     this.#phase = "releasing";
     this.#releaseAtMs = atMs;
-    this.#isSaid = false;
-    this.#retryAtMs = -Infinity;
+    this.#exchange.again();
     this.#changedInside();
   }
 

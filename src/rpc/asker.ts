@@ -2,7 +2,7 @@ import { sleep, type Clock } from "../lock/clock.js";
 import { asLockError, LockError } from "../lock/errors.js";
 import type { Transport } from "./transport.js";
 
-/** How long one attempt may take beyond its wait, before another address is tried. */
+/** How long one attempt may take at the most beyond its wait, before another address is tried. */
 export const ATTEMPT_MS = 5000;
 
 // How soon the next round begins when no address has answered: doubled from the first to the second.
@@ -43,6 +43,8 @@ export class Asker {
   }
 
   /**
+   * No address has more than its share of the patience that is left in a round, so that each has
+   * its turn: one that is slow, or accepts and never answers, does not use up the others' time.
    * @param waitMs how long an answer may take by itself, beyond all patience
    * @throws LockError when it is definite, cancelled, or patience has run out
    */
@@ -50,8 +52,9 @@ export class Asker {
     attempt: (transport: Transport, options: AttemptOptions) => Promise<T>,
     waitMs: number,
     signal: AbortSignal | undefined,
+    patienceMs = this.#patienceMs,
   ): Promise<T> {
-    const giveUpAtMs = this.#clock.monotonicMs() + waitMs + this.#patienceMs;
+    const giveUpAtMs = this.#clock.monotonicMs() + waitMs + patienceMs;
     let backoffMs = FIRST_BACKOFF_MS;
     for (let tries = 1; ; tries++) {
       if (this.#isClosed) throw new LockError("cancelled", "this client is closed");
@@ -59,7 +62,8 @@ export class Asker {
       if (transport === undefined) throw new LockError("internal", "no server address");
       try {
         const leftMs = giveUpAtMs - this.#clock.monotonicMs();
-        const timeoutMs = Math.min(ATTEMPT_MS, leftMs);
+        const turnsLeft = this.#transports.length - ((tries - 1) % this.#transports.length);
+        const timeoutMs = Math.min(ATTEMPT_MS, leftMs / turnsLeft);
         return await attempt(transport, { timeoutMs, ...(signal === undefined ? {} : { signal }) });
       } catch (thrown) {
         const error = asLockError(thrown);

@@ -235,18 +235,25 @@ export class LockClient implements AsyncDisposable {
     return { kind: "held", holder: undefined, message: renewed.message };
   }
 
-  // C2. Best effort: what cannot be released ends with its ttl.
+  // C2. Best effort: what cannot be released ends with its ttl. Not the caller's signal: it may be
+  // why there is something to release.
   async #farewell(resource: string, leaseId: string): Promise<void> {
-    const signal = new AbortController();
-    const stop = this.#clock.after(FAREWELL_MS, () => {
-      signal.abort();
+    const stop = new AbortController();
+    const cancel = this.#clock.after(FAREWELL_MS, () => {
+      stop.abort();
     });
     try {
-      await this.release(resource, leaseId, signal.signal);
+      await this.#asker.ask(
+        (transport, options) =>
+          transport.unary(LockService.method.release, { resource, leaseId }, options),
+        0,
+        stop.signal,
+        FAREWELL_MS,
+      );
     } catch {
       // Nobody can be told more than that there was no answer, and that is being said already.
     } finally {
-      stop();
+      cancel();
     }
   }
 

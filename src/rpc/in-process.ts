@@ -20,7 +20,10 @@ export class InProcessTransport implements Transport {
   readonly #clock: Clock;
   readonly #holds: HoldHub;
   readonly #handlers: ReadonlyMap<string, Handler>;
-  readonly #gone = new AbortController();
+  // One for each call that is under way. (AbortSignal.any would leave something behind at the
+  // signals that outlive the call, for as long as they live.)
+  readonly #calls = new Set<AbortController>();
+  #isClosed = false;
 
   constructor(service: LockService, holds: HoldHub, clock: Clock) {
     this.#clock = clock;
@@ -44,20 +47,30 @@ export class InProcessTransport implements Transport {
     const handler = this.#handlers.get(method.name);
     if (handler === undefined)
       throw new LockError("internal", `the service has no method ${method.name}`);
-    const timeout = new AbortController();
+    if (this.#isClosed) throw new LockError("cancelled", "the locks are closed");
+    const call = new AbortController();
+    const state = { isTooLate: false };
     const stop = this.#clock.after(timeoutMs ?? Infinity, () => {
-      timeout.abort();
+      state.isTooLate = true;
+      call.abort();
     });
-    const signals = [timeout.signal, this.#gone.signal, ...(signal === undefined ? [] : [signal])];
+    const onAbort = (): void => {
+      call.abort(signal?.reason);
+    };
+    if (signal?.aborted === true) onAbort();
+    else signal?.addEventListener("abort", onAbort, { once: true });
+    this.#calls.add(call);
     try {
-      const context = { signal: AbortSignal.any(signals), identity: undefined };
+      const context = { signal: call.signal, identity: undefined };
       return (await handler(create(method.input, request) as never, context)) as MessageShape<O>;
     } catch (thrown) {
-      if (!timeout.signal.aborted) throw thrown;
+      if (!state.isTooLate) throw thrown;
       throw new LockError("timed-out", `no answer within ${String(timeoutMs)} ms`, {
         cause: thrown,
       });
     } finally {
+      this.#calls.delete(call);
+      signal?.removeEventListener("abort", onAbort);
       stop();
     }
   }
@@ -106,7 +119,8 @@ export class InProcessTransport implements Transport {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#gone.abort();
+    this.#isClosed = true;
+    for (const call of this.#calls) call.abort();
     return Promise.resolve();
   }
 }

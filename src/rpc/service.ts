@@ -95,12 +95,10 @@ export class LockService {
     return create(IsHeldResponseSchema, { held: await this.#locks.isHeld(request) });
   }
 
-  async list(request: ListRequest, _context: CallContext): Promise<ListResponse> {
-    const page = await this.#locks.list({
-      prefix: request.prefix,
-      pageSize: request.pageSize === 0 ? LIMITS.defaultPageSize : request.pageSize,
-      pageToken: request.pageToken,
-    });
+  async list(request: ListRequest, context: CallContext): Promise<ListResponse> {
+    const pageSize = request.pageSize === 0 ? LIMITS.defaultPageSize : request.pageSize;
+    const { prefix, pageToken } = request;
+    const page = await this.#locks.list({ prefix, pageSize, pageToken }, context.signal);
     return create(ListResponseSchema, {
       leases: page.leases.map((lease: Lease) => leaseToMessage(lease, { withId: false })),
       nextPageToken: page.nextPageToken,

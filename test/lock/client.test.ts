@@ -3,7 +3,8 @@
 
 import { create, type DescMethodUnary, type Message } from "@bufbuild/protobuf";
 import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
-import { describe, expect, it } from "vitest";
+import { getEventListeners } from "node:events";
+import { describe, expect, it, vi } from "vitest";
 import {
   LockService as Definition,
   type AcquireRequest,
@@ -192,6 +193,32 @@ describe("a client that gets no definite answer", () => {
     await clock.advance(10_000);
     expect(reading.kind).toBe("timed-out");
     expect(calls.map(({ options }) => options.timeoutMs)).toEqual([5000, 4950]);
+  });
+
+  it("gives no address more than its share, so that each has its turn within the patience", async () => {
+    for (const addresses of [2, 3, 5]) {
+      const { client, calls, clock } = start(addresses, ({ at, options }) =>
+        at === String.fromCharCode(96 + addresses)
+          ? {}
+          : sleep(clock, options.timeoutMs ?? Infinity).then(() => fail("timed-out")),
+      );
+      const reading = new Watched(client.current(RESOURCE));
+      await clock.advance(10_000);
+      expect([reading.isSettled, reading.error]).toEqual([true, undefined]);
+      expect(calls).toHaveLength(addresses);
+    }
+  });
+
+  it("says goodbye at the next address, too, when the first one does not answer that", async () => {
+    const { client, calls, clock } = start(2, ({ at, method, options }) => {
+      if (method === "Acquire") fail("unavailable");
+      if (at === "b") return { outcome: 1 };
+      return sleep(clock, options.timeoutMs ?? Infinity).then(() => fail("timed-out"));
+    });
+    const acquiring = new Watched(client.acquire(RESOURCE));
+    await clock.advance(12_000);
+    expect(acquiring.kind).toBe("unavailable");
+    expect(calls.at(-1)).toMatchObject({ method: "Release", at: "b" });
   });
 });
 
@@ -505,6 +532,27 @@ describe("a client without a daemon", () => {
     await clock.settle();
     expect(waiting.kind).toBe("cancelled");
     expect([locks.waiters, locks.busyResources, clock.pending]).toEqual([0, 0, 0]);
+  });
+
+  it("keeps nothing of a call that is over at a signal that lives on", async () => {
+    const { locks, clock } = startDaemon();
+    const hub = new HoldHub(locks);
+    const transport = new InProcessTransport(new LockService(locks), hub, clock);
+    const client = new LockClient({ transports: [transport], clock });
+    const { signal } = new AbortController();
+    for (let count = 0; count < 50; count++) await client.current(RESOURCE, signal);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    const any = vi.spyOn(AbortSignal, "any");
+    await client.current(RESOURCE, signal);
+    expect(any).not.toHaveBeenCalled();
+    any.mockRestore();
+    expect(clock.pending).toBe(0);
+    await client[Symbol.asyncDispose]();
+    await expect(
+      transport.unary(Definition.method.current, { resource: RESOURCE }, {}),
+    ).rejects.toMatchObject({
+      kind: "cancelled",
+    });
   });
 
   it("ends every wait when it is closed", async () => {

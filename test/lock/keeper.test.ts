@@ -183,7 +183,7 @@ describe("taking a lock", () => {
   });
 
   it("is asked for again with the same id when the daemon's store does not answer, and with a new one when that is used up", async () => {
-    const { clock, hold, at } = startKeeper({ behave: acknowledge });
+    const { clock, hold, at } = startKeeper({ addresses: 1, behave: acknowledge });
     const holder = hold();
     await clock.settle();
     const { link } = at(0);

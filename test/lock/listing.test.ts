@@ -118,3 +118,45 @@ describe("a listing", () => {
     ).rejects.toMatchObject({ kind: "unavailable" });
   });
 });
+
+describe("a listing's prefix", () => {
+  it.each([
+    ["a control character", "a\nb"],
+    ["half of a surrogate pair", "a\ud800"],
+    ["more bytes than a name may have", "é".repeat(101)],
+    ["a space at its beginning", " a"],
+    ["another normalization form", "e\u0301"],
+  ])("that no name can have is refused, not found empty: %s", async (_what, prefix) => {
+    const backends = new Map([["one", holding("a")]]);
+    await expect(
+      listPage(backends, everywhere, { prefix, pageSize: 10, pageToken: "" }),
+    ).rejects.toMatchObject({ kind: "invalid-field", field: "prefix" });
+  });
+
+  it("may be empty, as long as a name, or end with a space within one", async () => {
+    const long = "x".repeat(200);
+    const backends = new Map([["one", holding("a b", "ab", long)]]);
+    expect(await readAll(backends, 10, everywhere, "a ")).toEqual([["a b"]]);
+    expect(await readAll(backends, 10, everywhere, long)).toEqual([[long]]);
+    expect((await readAll(backends, 10)).flat()).toHaveLength(3);
+  });
+});
+
+describe("a caller who goes while a listing reads on past what is not at home", () => {
+  it("ends it with the page that is being read", async () => {
+    const names = Array.from({ length: 50 }, (_, nth) => `r${String(nth)}`);
+    const backend = holding(...names);
+    const leave = new AbortController();
+    let pages = 0;
+    const list = backend.list.bind(backend);
+    backend.list = (query) => {
+      pages += 1;
+      if (pages === 3) leave.abort();
+      return list(query);
+    };
+    const query = { prefix: "", pageSize: 2, pageToken: "" };
+    const listing = listPage(new Map([["one", backend]]), () => false, query, leave.signal);
+    await expect(listing).rejects.toMatchObject({ kind: "cancelled" });
+    expect(pages).toBe(3);
+  });
+});

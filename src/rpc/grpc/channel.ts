@@ -7,6 +7,7 @@ import type {
 import { create, fromBinary, isMessage } from "@bufbuild/protobuf";
 import {
   Client,
+  connectivityState as Connectivity,
   credentials,
   Metadata,
   status as Status,
@@ -48,8 +49,13 @@ const MOST_ANSWER_BYTES = 16 * 1024 * 1024;
 // gRPC would double its pause up to two minutes: a daemon that restarts is back within one second.
 const MOST_BACKOFF_MS = 1000;
 
-const PING_EVERY_MS = 20_000;
+// While something is asked: a call that waits in a queue has no other sign of life, and shall find
+// out before long that it waits for nobody.
+const PING_EVERY_MS = 5000;
 const PING_TIMEOUT_MS = 5000;
+
+// What accepts a connection and never speaks is no daemon: nothing has been sent to it by then.
+const CONNECT_WITHIN_MS = 3000;
 
 // grpc-js counts timeouts in 32 bits; a longer one would be over at once.
 const LONGEST_TIMEOUT_MS = 2 ** 31 - 1;
@@ -96,6 +102,12 @@ class GrpcTransport implements Transport {
       const onAbort = (): void => {
         call.cancel();
       };
+      let isUnconnected = false;
+      const stopConnecting = this.#clock.after(CONNECT_WITHIN_MS, () => {
+        if (this.#client.getChannel().getConnectivityState(false) === Connectivity.READY) return;
+        isUnconnected = true;
+        call.cancel();
+      });
       const call = this.#client.makeUnaryRequest<Buffer, MessageShape<O>>(
         methodPath(method),
         (body) => body,
@@ -104,9 +116,11 @@ class GrpcTransport implements Transport {
         new Metadata(),
         this.#deadline(timeoutMs),
         (error, response) => {
+          stopConnecting();
           this.#calls.delete(call);
           signal?.removeEventListener("abort", onAbort);
-          if (error !== null) reject(this.#failure(error, signal, timeoutMs));
+          if (isUnconnected) reject(this.#unconnected());
+          else if (error !== null) reject(this.#failure(error, signal, timeoutMs));
           else if (response === undefined) reject(this.#silence());
           else resolve(response);
         },
@@ -171,6 +185,14 @@ class GrpcTransport implements Transport {
     return new LockError("cancelled", `the call to ${this.#where} was cancelled`, {
       cause: signal.reason,
     });
+  }
+
+  // Not "unreachable": the connection may have come about in this very moment.
+  #unconnected(): LockError {
+    return new LockError(
+      "unavailable",
+      `${this.#where} cannot be reached: it has not answered the connection within ${String(CONNECT_WITHIN_MS)} ms`,
+    );
   }
 
   #silence(): LockError {
