@@ -112,7 +112,7 @@ export class Belief {
     if (deadlineMs <= nowMs || deadlineMs <= this.#deadlineMs) return false;
     if (state === "PENDING" && deadlineMs < this.#beginMs(nowMs)) return false; // K9
     this.#confirmedAtMs = Math.max(this.#confirmedAtMs, sentAtMs);
-    this.#lagMs = this.#clock.monotonicMs() - sentAtMs;
+    this.#lagMs = nowMs - sentAtMs;
     this.#deadlineMs = deadlineMs;
     return true;
   }

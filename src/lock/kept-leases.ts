@@ -171,7 +171,8 @@ export class KeptLeases {
     heartbeat: Heartbeat,
     underWay: readonly Promise<void>[],
   ): Promise<void> {
-    const waitMs = heartbeatPeriodMs(Math.min(this.smallestTtlMs, this.#awaitedTtlMs())) * ACK_SHARE;
+    const waitMs =
+      heartbeatPeriodMs(Math.min(this.smallestTtlMs, this.#awaitedTtlMs())) * ACK_SHARE;
     let done = 0;
     for (const renewal of underWay) void renewal.then(() => (done += 1));
     let told: number | undefined;

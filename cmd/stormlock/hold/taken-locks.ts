@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { HoldResult } from "../../../src/rpc/client.js";
+import type { HoldResult } from "../../../src/rpc/client-contract.js";
 import { systemClock } from "../../../src/system-clock.js";
 import type { Asked } from "../ask.js";
 import type { Scene } from "../command.js";
