@@ -2,7 +2,6 @@
 // the same store has the right time, and so has everybody who asks.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { connect, type AcquireOptions, type Lease, type LockClient } from "../../src/index.js";
 import { CliHome, type DaemonProcess, type Running } from "../support/cli.js";
@@ -18,7 +17,7 @@ const TEST_MS = 120_000;
 // Reads again and again, in every thread, by how much the wall clock is off. Clocks that only go
 // forward stay as they are: nobody can move those.
 const PRELOAD = `
-import { readFileSync } from "node:fs";
+const { readFileSync } = require("node:fs");
 const RealDate = Date;
 let aheadMs = 0;
 let readAtMs = -Infinity;
@@ -61,9 +60,9 @@ class Stage implements AsyncDisposable {
     const store = await kind.start();
     const home = await CliHome.make();
     const config = ["-c", await home.file("store.toml", store.toml)];
-    const preload = pathToFileURL(await home.file("preload.mjs", PRELOAD)).href;
+    const preload = await home.file("preload.cjs", PRELOAD);
     const file = await home.file(AHEAD_FILE, "0");
-    const env = { ...store.env, NODE_OPTIONS: `--import ${preload}`, AHEAD_MS_FILE: file };
+    const env = { ...store.env, NODE_OPTIONS: `--require ${preload}`, AHEAD_MS_FILE: file };
     const mostMs = 600_000;
     const moved = await home.daemon(config, { env, mostMs });
     const right = await home.daemon(config, { env: store.env, mostMs });
@@ -136,6 +135,13 @@ async function isAllTheSame(moved: LockClient, right: LockClient): Promise<void>
   expect(await moved.release("expires", leaseId)).toBe("released");
 }
 
+// The embedded store's tokens are the host's wall clock, read in a thread of its own.
+async function followsTheWallClock(moved: LockClient, aheadMs: number): Promise<void> {
+  const { token } = await granted(moved, `proof/${String(aheadMs)}`, {});
+  const tokenAheadMs = Number(token / 1000n) - Date.now();
+  expect(Math.abs(tokenAheadMs - aheadMs)).toBeLessThan(60_000);
+}
+
 const stages = new Map<string, Stage>();
 
 function stageOf({ type }: StoreKind): Stage {
@@ -171,6 +177,7 @@ describe("a daemon's wall clock that is set forth, back, and right again changes
         for (const aheadMs of [byMs, -byMs, 0]) {
           await stage.move(aheadMs);
           await isAllTheSame(moved, right); // For a whole ttl.
+          if (kind.type === "sqlite") await followsTheWallClock(moved, aheadMs);
           expect(holders.lost).toEqual([]);
           expect(await tokensOf(moved, "kept/")).toEqual(holders.tokens);
           expect(await tokensOf(right, "kept/")).toEqual(holders.tokens);
