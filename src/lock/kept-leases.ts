@@ -58,6 +58,8 @@ export class KeptLeases {
   readonly #byResource = new Map<string, Kept>();
   #heartbeat: Heartbeat | undefined;
   #isToServe = false;
+  // The newest pause of renewals that have failed.
+  #pausing = { atMs: -Infinity, over: Promise.resolve() };
 
   constructor(options: {
     readonly locks: LockManager;
@@ -214,13 +216,22 @@ export class KeptLeases {
         // The store has not answered: the holder hears of it as a lease that is behind.
         if (this.#ageMs() + retryMs >= RETRY_SHARE * ttlMs) break;
         try {
-          await sleep(this.#clock, retryMs, this.#ended);
+          await this.#pause(retryMs);
         } catch {
           return;
         }
       }
     }
     if (kept.validUntilMs <= this.#clock.monotonicMs()) this.#lose(kept, "expired");
+  }
+
+  // Who fails together waits together, with one alarm and one listener, and asks in one batch.
+  #pause(ms: number): Promise<void> {
+    const nowMs = this.#clock.monotonicMs();
+    const { atMs, over } = this.#pausing;
+    if (atMs >= nowMs + ms / 2 && atMs <= nowMs + ms) return over;
+    this.#pausing = { atMs: nowMs + ms, over: sleep(this.#clock, ms, this.#ended) };
+    return this.#pausing.over;
   }
 
   #ageMs(): number {

@@ -445,3 +445,28 @@ describe("the leases of a stream", () => {
     expect(stream.last("heartbeat-ack")).toMatchObject({ validShare: 1 });
   });
 });
+
+describe("two thousand leases while the store is out", () => {
+  it("are tried again together, by a few batches, with one alarm for all", async () => {
+    const daemon = startFaulty();
+    const { clock, backend } = daemon;
+    const stream = new Stream(daemon);
+    stream.beat();
+    for (let index = 0; index < 2000; index++) {
+      stream.acquire(`of-${String(index)}`, { resource: String(index) });
+    }
+    await clock.settle();
+    await clock.advance(4000);
+    daemon.fault = () => ({ fail: "before" });
+    const before = backend.calls.length;
+    stream.beat();
+    await clock.settle();
+    // The pause, and the ack.
+    expect(clock.pending).toBe(2);
+    await clock.advance(3900);
+    const tries = backend.calls.slice(before).filter(({ method }) => method === "renew");
+    // At once, and after 50, 100, 200, 400, 800, 1000 and 1000 ms, a thousand in a batch.
+    expect(tries).toHaveLength(2 * 8);
+    expect(tries.every(({ resources }) => resources.length === 1000)).toBe(true);
+  });
+});
