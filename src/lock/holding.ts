@@ -15,7 +15,10 @@ export interface HoldWish {
   readonly labels: Readonly<Record<string, string>>;
   /** Gives the wait up. Once the lock is held it means nothing. */
   readonly signal?: AbortSignal;
-  /** Called when the place in the queue, or the holder, has changed. */
+  /**
+   * Called when the place in the queue, or the holder, has changed. What it throws is thrown again
+   * outside, as by an event's listener.
+   */
   readonly onQueued?: (position: number, holder: Lease | undefined) => void;
 }
 
@@ -38,7 +41,10 @@ export interface Hold extends AsyncDisposable {
   readonly deadlineMs: number;
   /** Aborts, with a LockError "lease-lost", when the lock is lost; never when it is released. */
   readonly signal: AbortSignal;
-  /** Calls back whenever the state or the deadline has changed; returns what ends that. */
+  /**
+   * Calls back whenever the state or the deadline has changed; returns what ends that. What it
+   * throws is thrown again outside, as by an event's listener: it stops no keeping.
+   */
   watch(changed: () => void): () => void;
   /** Ends belief at once, and the lease as soon as a daemon answers. */
   release(): Promise<"released" | "not-held" | "unknown">;

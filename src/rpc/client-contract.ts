@@ -49,7 +49,11 @@ export interface HoldOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Gives the wait up. Once the lock is held it means nothing: release it instead. */
   readonly signal?: AbortSignal;
-  /** Called when the place in the queue, or the holder, has changed; at most once a second. */
+  /**
+   * Called when the place in the queue, or the holder, has changed; at most once a second. Without a
+   * holder it is not known who that is: the lock is just free, or the store does not answer. What it
+   * throws is thrown again outside, as by an event's listener.
+   */
   readonly onQueued?: (position: number, holder: Lease | undefined) => void;
 }
 
