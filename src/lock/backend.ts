@@ -102,6 +102,12 @@ export interface BackendTraits {
 export interface Backend extends AsyncDisposable {
   readonly traits: BackendTraits;
 
+  /**
+   * What should be changed although the store can be used, one line each, as `check` last found
+   * it. A daemon logs each once.
+   */
+  readonly warnings?: readonly string[];
+
   /** Grants what is free. Answers are in the order of the questions, here and below. */
   acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]>;
 

@@ -13,7 +13,7 @@ import type {
   RenewAsk,
 } from "./backend.js";
 import type { Clock } from "./clock.js";
-import { asLockError } from "./errors.js";
+import { asLockError, LockError } from "./errors.js";
 import type { Lease } from "./lease.js";
 
 // Longer batches gain nothing more (measured on PostgreSQL and Redis), and hold up the others.
@@ -33,10 +33,11 @@ export class Batcher {
     this.#clock = clock;
     // Looked up anew for every batch: a store that is opened late has its traits late.
     const longest = (): number => Math.min(backend.traits.longestBatch ?? Infinity, LONGEST_BATCH);
-    this.#renewals = new Lane(longest, (asks) => backend.renew(asks));
-    this.#releases = new Lane(longest, (asks) => backend.release(asks));
-    this.#acquires = new Lane(longest, (asks) => backend.acquire(asks));
+    this.#renewals = new Lane(backend, longest, (asks) => backend.renew(asks));
+    this.#releases = new Lane(backend, longest, (asks) => backend.release(asks));
+    this.#acquires = new Lane(backend, longest, (asks) => backend.acquire(asks));
     this.#reads = new Lane(
+      backend,
       () => LONGEST_BATCH,
       async (resources) =>
         (await backend.current(resources)).map((lease): Read => ({ kind: "read", lease })),
@@ -92,12 +93,18 @@ interface Read {
 
 // One kind of question, and who waits for which answer.
 class Lane<Ask, Answer> {
+  readonly #backend: Backend;
   readonly #longest: () => number;
   readonly #ask: (asks: readonly Ask[]) => Promise<readonly Answer[]>;
   #asks: Ask[] = [];
   #waiting: ((answer: Answer | Failed) => void)[] = [];
 
-  constructor(longest: () => number, ask: (asks: readonly Ask[]) => Promise<readonly Answer[]>) {
+  constructor(
+    backend: Backend,
+    longest: () => number,
+    ask: (asks: readonly Ask[]) => Promise<readonly Answer[]>,
+  ) {
+    this.#backend = backend;
     this.#longest = longest;
     this.#ask = ask;
   }
@@ -135,12 +142,13 @@ class Lane<Ask, Answer> {
       answers = asks.map(() => failed);
     }
     waiting.forEach((tell, index) => {
-      tell(answers[index] ?? NO_ANSWER);
+      tell(answers[index] ?? this.#noAnswer());
     });
   }
-}
 
-const NO_ANSWER: Failed = {
-  kind: "failed",
-  error: asLockError(new Error("the store's adapter answered fewer questions than it was asked")),
-};
+  #noAnswer(): Failed {
+    const { type } = this.#backend.traits;
+    const message = `the store's adapter (${type}) answered fewer questions than it was asked`;
+    return { kind: "failed", error: new LockError("internal", message) };
+  }
+}

@@ -62,6 +62,10 @@ export class LateBackend implements Backend {
     return { type, place: name, minTtlMs: 0, takeoverSlackMs: 0 };
   }
 
+  get warnings(): readonly string[] {
+    return this.#state?.kind === "open" ? (this.#state.backend.warnings ?? []) : [];
+  }
+
   acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
     return this.#each(asks, (backend) => backend.acquire(asks));
   }

@@ -98,18 +98,23 @@ describe("the batcher", () => {
 
   it("takes too few answers, none at all, and a throw for failures of those who asked", async () => {
     const { clock, backend, batcher } = start();
-    const odd: (() => unknown)[] = [
-      () => Promise.resolve([]),
-      () => Promise.resolve(undefined),
-      () => {
-        throw new Error("a driver's own words");
-      },
+    const tooFew = "the store's adapter (memory) answered fewer questions than it was asked";
+    const odd: [() => unknown, string][] = [
+      [() => Promise.resolve([]), tooFew],
+      [() => Promise.resolve(undefined), tooFew],
+      [
+        () => {
+          throw new Error("a driver's own words");
+        },
+        "a driver's own words",
+      ],
     ];
-    for (const answer of odd) {
+    for (const [answer, words] of odd) {
       backend.acquire = answer as typeof backend.acquire;
       const asker = new Watched(batcher.acquire(acquireOf("a1")));
       await clock.settle();
       expect(asker.value).toMatchObject({ kind: "failed", error: expect.any(LockError) as object });
+      expect(asker.value).toMatchObject({ error: { message: words } });
     }
   });
 });

@@ -1,7 +1,10 @@
 // What the table has to be, and how it is made.
 
 import type { TableDescription, TimeToLiveDescription } from "@aws-sdk/client-dynamodb";
-import type { CreateTableCommandInput } from "@aws-sdk/client-dynamodb";
+import type {
+  CreateTableCommandInput,
+  UpdateTimeToLiveCommandInput,
+} from "@aws-sdk/client-dynamodb";
 import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
 import { Connection } from "./connection.js";
@@ -21,6 +24,14 @@ export function tableDefinition(table: string): CreateTableCommandInput {
     BillingMode: "PAY_PER_REQUEST",
     AttributeDefinitions: [{ AttributeName: KEY, AttributeType: "S" }],
     KeySchema: [{ AttributeName: KEY, KeyType: "HASH" }],
+  };
+}
+
+/** How DynamoDB is told to delete what is past remembering. */
+export function pruningOf(table: string): UpdateTimeToLiveCommandInput {
+  return {
+    TableName: table,
+    TimeToLiveSpecification: { AttributeName: PRUNE_ATTRIBUTE, Enabled: true },
   };
 }
 
@@ -146,8 +157,7 @@ async function create(connection: Connection, deadline: Deadline): Promise<boole
 
 async function enablePruning(connection: Connection, deadline: Deadline): Promise<void> {
   const { UpdateTimeToLiveCommand } = connection.sdk;
-  const TimeToLiveSpecification = { AttributeName: PRUNE_ATTRIBUTE, Enabled: true };
-  const input = { TableName: connection.options.table, TimeToLiveSpecification };
+  const input = pruningOf(connection.options.table);
   try {
     await connection.send(deadline, (client, how) =>
       client.send(new UpdateTimeToLiveCommand(input), how),

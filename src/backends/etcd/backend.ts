@@ -29,7 +29,6 @@ import { Transactions } from "./transactions.js";
 
 /** A store in etcd. */
 export interface EtcdBackend extends Backend {
-  /** What should be changed although it works, one line each; known after `check`. */
   readonly warnings: readonly string[];
 }
 
