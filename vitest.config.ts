@@ -21,7 +21,7 @@ interface Project {
 const PROJECTS: readonly Project[] = [
   { name: "rules", folders: ["lock", "config", "cmd", "trials"], timeoutMs: 20_000, workers: 2 },
   {
-    ...{ name: "backends", folders: ["backends/memory", "backends/sqlite"] },
+    ...{ name: "backends", folders: ["backends/memory", "backends/plug-in", "backends/sqlite"] },
     ...{ timeoutMs: 60_000, workers: 2 },
   },
   { name: "doors", folders: ["rpc"], timeoutMs: 120_000, workers: 1 },

@@ -30,3 +30,4 @@ export type {
   RenewAnswer,
   RenewAsk,
 } from "./lock/backend.js";
+export type { BackendSetup, BackendType, SettingsTools } from "./backends/type.js";

@@ -5,6 +5,7 @@ import type { BackendConfig } from "./config/backend-settings.js";
 import { UnusableConfigError } from "./config/errors.js";
 import type { Backend } from "./lock/backend.js";
 import type { Clock } from "./lock/clock.js";
+import { LockError } from "./lock/errors.js";
 import { LateBackend } from "./lock/late-backend.js";
 import { LockManager } from "./lock/manager.js";
 import { Policy, type Rule, type Section } from "./lock/policy.js";
@@ -57,10 +58,7 @@ export async function openLocks(options: OpenOptions): Promise<OpenLocks> {
   const close = async (): Promise<void> => {
     for (const backend of [...backends.values()].reverse()) await backend[Symbol.asyncDispose]();
   };
-  const opener = ({ name, type, settings }: BackendConfig) => {
-    const known = backendType(type);
-    return () => known.open(name, settings, { clock });
-  };
+  const opener = (config: BackendConfig) => () => openBackend(config, clock);
   const openLater = async (config: BackendConfig): Promise<void> => {
     const { name, type } = config;
     const backend = new LateBackend({ name, type, open: opener(config), clock });
@@ -80,8 +78,30 @@ export async function openLocks(options: OpenOptions): Promise<OpenLocks> {
     }
   } catch (error) {
     await close();
-    throw error;
+    const isMistake = error instanceof LockError && error.kind === "invalid-field";
+    throw isMistake ? new UnusableConfigError(error.message) : error;
   }
   const manager = new LockManager({ clock, policy, backends });
   return { manager, policy, backends, absent, [Symbol.asyncDispose]: close };
+}
+
+/**
+ * Opens one backend.
+ * @throws LockError "invalid-field" when it is the configuration, else "unavailable", with one
+ *   line that says what is wrong and what to do
+ */
+export async function openBackend(config: BackendConfig, clock: Clock): Promise<Backend> {
+  const { name, type, folder, settings, where } = config;
+  try {
+    return await (await backendType(type, folder)).open(name, settings, { clock });
+  } catch (thrown) {
+    throw namingSection(thrown, name, where.get(""));
+  }
+}
+
+/** A mistake in the configuration is told with its place, as all of them are. */
+export function namingSection(thrown: unknown, name: string, place: string | undefined): unknown {
+  if (!(thrown instanceof LockError) || thrown.kind !== "invalid-field") return thrown;
+  const message = `${place === undefined ? "" : `${place}: `}[backend.${name}]: ${thrown.message}`;
+  return new LockError("invalid-field", message, { cause: thrown });
 }

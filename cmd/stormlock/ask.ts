@@ -2,7 +2,7 @@
 // configured, the backend itself in this process, behind the same service.
 
 import { homedir } from "node:os";
-import { backendTypes } from "../../src/backends/registry.js";
+import { backendTypes, findBackendType } from "../../src/backends/registry.js";
 import { loadConfig, principalFor, type Config, type Flags } from "../../src/config/index.js";
 import { LockError } from "../../src/lock/errors.js";
 import { checkResource } from "../../src/lock/limits.js";
@@ -66,8 +66,12 @@ export async function configOf(
     cwd: process.cwd(),
     uid: process.getuid?.(),
     purpose,
-    backendKeys: async (type) =>
-      Object.hasOwn(backendTypes, type) ? await backendTypes[type]?.settings() : undefined,
+    backendKeys: async (type, folder) => {
+      const found = await findBackendType(type, folder);
+      return found.kind === "known"
+        ? { kind: "known", schema: await found.type.settings() }
+        : found;
+    },
     backendTypes: Object.keys(backendTypes),
   });
 }

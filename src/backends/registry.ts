@@ -2,35 +2,28 @@
 // to load than a whole command may run.
 
 import type { ZodObject } from "zod";
-import type { Backend } from "../lock/backend.js";
-import type { Clock } from "../lock/clock.js";
 import { LockError } from "../lock/errors.js";
 import type { DynamodbSettings } from "./dynamodb/backend.js";
 import type { EtcdSettings } from "./etcd/settings.js";
 import type { PostgresqlSettings } from "./postgresql/settings.js";
 import type { RedisSettings } from "./redis/settings.js";
+import type { PlugIn } from "./plug-in/load.js";
 import type { SqliteSettings } from "./sqlite/backend.js";
+import type { BackendType } from "./type.js";
 
-/** One kind of store. */
-export interface BackendType {
-  /** What a configuration may say of it, beside its type. */
+/** A type with settings that can be asked for. */
+interface KnownType extends BackendType {
   readonly settings: () => Promise<ZodObject>;
-
-  /**
-   * Opens one.
-   * @param name what the configuration calls it, for messages
-   * @param settings as `settings` has accepted them
-   * @throws LockError "unavailable" with one line that says what is wrong and what to do
-   */
-  open(name: string, settings: unknown, deps: { readonly clock: Clock }): Promise<Backend>;
 }
 
 /** The known kinds, by the name that a configuration gives as `type`. */
-export const backendTypes: Readonly<Record<string, BackendType>> = {
+export const backendTypes: Readonly<Record<string, KnownType>> = {
   dynamodb: {
     settings: async () => (await import("./dynamodb/settings.js")).dynamodbSettings(),
     open: async (_name, settings, deps) =>
       (await import("./dynamodb/backend.js")).openDynamodb(settings as DynamodbSettings, deps),
+    setup: async (_name, settings) =>
+      (await import("./dynamodb/setup.js")).dynamodbSetup(settings as DynamodbSettings),
   },
   etcd: {
     settings: async () => (await import("./etcd/settings.js")).etcdSettings(),
@@ -44,6 +37,8 @@ export const backendTypes: Readonly<Record<string, BackendType>> = {
         settings as PostgresqlSettings,
         deps,
       ),
+    setup: async (_name, settings) =>
+      (await import("./postgresql/setup.js")).postgresqlSetup(settings as PostgresqlSettings),
   },
   redis: {
     settings: async () => (await import("./redis/settings.js")).redisSettings(),
@@ -57,12 +52,33 @@ export const backendTypes: Readonly<Record<string, BackendType>> = {
   },
 };
 
-/** @throws LockError "invalid-field" that lists the known types */
-export function backendType(type: string): BackendType {
-  const found = Object.hasOwn(backendTypes, type) ? backendTypes[type] : undefined;
-  if (found !== undefined) return found;
-  const known = Object.keys(backendTypes).join(", ");
-  throw new LockError("invalid-field", `type ${JSON.stringify(type)} is unknown; known: ${known}`, {
+export type FoundType =
+  | { readonly kind: "known"; readonly type: KnownType | PlugIn }
+  /** There is none of this name; a package was looked for in these folders. */
+  | { readonly kind: "missing"; readonly lookedIn: readonly string[] }
+  /** There is such a plug-in, and it cannot be used: why, in one line. */
+  | { readonly kind: "unusable"; readonly why: string };
+
+/**
+ * Looks for a type: a known one, or a plug-in by its package's name or its module's path.
+ * @param folder the configuration file's; undefined where no plug-in may be loaded
+ */
+export async function findBackendType(type: string, folder?: string): Promise<FoundType> {
+  const known = Object.hasOwn(backendTypes, type) ? backendTypes[type] : undefined;
+  if (known !== undefined) return { kind: "known", type: known };
+  if (folder === undefined) return { kind: "missing", lookedIn: [] };
+  const { loadPlugIn } = await import("./plug-in/load.js");
+  const loaded = await loadPlugIn(type, folder);
+  return loaded.kind === "loaded" ? { kind: "known", type: loaded.type } : loaded;
+}
+
+/** @throws LockError "invalid-field" that says why it cannot be used */
+export async function backendType(type: string, folder?: string): Promise<BackendType> {
+  const found = await findBackendType(type, folder);
+  if (found.kind === "known") return found.type;
+  const why =
+    found.kind === "unusable" ? found.why : `known: ${Object.keys(backendTypes).join(", ")}`;
+  throw new LockError("invalid-field", `type ${JSON.stringify(type)} cannot be used; ${why}`, {
     field: "type",
   });
 }

@@ -2,17 +2,17 @@
 
 import { dirname, resolve } from "node:path";
 import type { ZodObject } from "zod";
+import { typeOf, type BackendKeys } from "./backend-type.js";
 import { foundIn, headerOf, type Dialect, type DocumentSection, type Entry } from "./document.js";
 import { complaintText, type Complaint } from "./errors.js";
-import { quoted, shown } from "./secrets.js";
+import { quoted } from "./secrets.js";
 import { suggest } from "./suggestion.js";
-
-/** The schema of the keys of a type of backend; undefined when there is no such type. */
-export type BackendKeys = (type: string) => Promise<ZodObject | undefined>;
 
 export interface BackendConfig {
   readonly name: string;
   readonly type: string;
+  /** Where its plug-in is looked for first, should the type be one; where none may be, nothing. */
+  readonly folder?: string;
   /** Its own keys, their variables put in and their paths absolute. */
   readonly settings: Readonly<Record<string, unknown>>;
   /** The same for showing: what has variables in it stands as it was written. */
@@ -52,7 +52,6 @@ export async function checkBackend(
   const complaints: Complaint[] = [];
   const warnings: string[] = [];
   const typeEntry = section.entries.find(({ key }) => key === "type");
-  const type = typeEntry?.value ?? section.name;
   const entries = section.entries.filter(({ key }) => key !== "type");
   const complain = (key: string, line: number | undefined, rest: Omit<Complaint, "key">): void => {
     complaints.push({ file: path, line: line ?? section.line, key: `${header}${key}`, ...rest });
@@ -72,16 +71,12 @@ export async function checkBackend(
     ]),
   );
 
-  const schema = typeof type === "string" ? await backendKeys?.(type) : undefined;
-  if (backendKeys === undefined) {
-    // Nobody is going to look.
-  } else if (schema === undefined) {
-    complain(typeEntry === undefined ? "" : " type", typeEntry?.line, {
-      found: `a type of backend that is not there: ${shown("type", type)}`,
-      expected: types.length === 0 ? "one that is installed" : types.join(", "),
-      suggestion: typeof type === "string" ? suggest(type, types) : undefined,
-    });
-  } else {
+  const sectionType = await typeOf(section, path, dialect, backendKeys, types);
+  const { type, folder, schema } = sectionType;
+  if (sectionType.complaint !== undefined && backendKeys !== undefined) {
+    complain(typeEntry === undefined ? "" : " type", typeEntry?.line, sectionType.complaint);
+  }
+  if (schema !== undefined) {
     const isOpen = (schema.def.catchall?._zod.def.type ?? "never") !== "never";
     const known = Object.keys(schema.shape);
     for (const { key, line } of isOpen ? [] : entries) {
@@ -116,7 +111,8 @@ export async function checkBackend(
   for (const { key, line } of section.entries) places.push([key, line]);
   const backend: BackendConfig = {
     name: section.name,
-    type: typeof type === "string" ? type : "",
+    type,
+    ...(folder === undefined ? {} : { folder }),
     settings,
     shown: Object.fromEntries(
       entries.map(({ key, written, isSubstituted }) => [

@@ -1,7 +1,8 @@
 // Flag over variable over file over what is built in: the configuration that counts.
 
 import { Policy, type Rule } from "../lock/policy.js";
-import type { BackendConfig, BackendKeys } from "./backend-settings.js";
+import type { BackendConfig } from "./backend-settings.js";
+import type { BackendKeys } from "./backend-type.js";
 import { builtInPrincipal, builtInStorePath, DEFAULT_LISTEN } from "./builtin.js";
 import type { Dialect } from "./document.js";
 import { ConfigError, type Complaint } from "./errors.js";

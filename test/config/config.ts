@@ -62,7 +62,12 @@ export async function settled(file?: FileConfig, given: Given = {}): Promise<Con
     file,
     home: "/home/ann",
     cwd: "/work",
-    backendKeys: (type) => Promise.resolve(SCHEMAS[type]),
+    backendKeys: (type, folder) => {
+      const schema = type.startsWith("/") && folder === undefined ? undefined : SCHEMAS[type];
+      return Promise.resolve(
+        schema === undefined ? { kind: "missing", lookedIn: [] } : { kind: "known", schema },
+      );
+    },
     backendTypes,
   });
 }

@@ -25,7 +25,7 @@ function load(given: Partial<LoadOptions> = {}): Promise<Config> {
     cwd: folder,
     uid: process.getuid?.(),
     purpose: "client",
-    backendKeys: () => Promise.resolve(undefined),
+    backendKeys: () => Promise.resolve({ kind: "missing", lookedIn: [] }),
     ...given,
   });
 }

@@ -1,0 +1,273 @@
+// Between us and somebody else's backend: what breaks the port is an error that names the
+// plug-in, at the place where it is broken, and never an answer.
+
+import type {
+  AcquireAnswer,
+  AcquireAsk,
+  Backend,
+  BackendTraits,
+  Failed,
+  ListAsk,
+  ReleaseAnswer,
+  ReleaseAsk,
+  RenewAnswer,
+  RenewAsk,
+} from "../../lock/backend.js";
+import { LockError, type ErrorKind } from "../../lock/errors.js";
+import type { Lease } from "../../lock/lease.js";
+import type { BackendSetup } from "../type.js";
+import { firstLine } from "./find.js";
+
+export interface Guard {
+  /** @throws LockError when it is no backend */
+  backend(given: unknown): Backend;
+  /** @throws LockError when it is no setup */
+  setup(given: unknown): BackendSetup;
+  /** Makes an error of ours of whatever a plug-in throws. */
+  error(thrown: unknown): LockError;
+}
+
+/** @param type what the configuration calls the plug-in */
+export function guardOf(type: string): Guard {
+  const violation = (what: string): LockError =>
+    new LockError("internal", `the plug-in ${type} ${what}: that is a mistake in it`);
+  const guard: Guard = {
+    backend: (given) => {
+      const flaw = backendFlaw(given);
+      if (flaw === undefined) return new GuardedBackend(given as Backend, guard, violation);
+      // Definite: waiting mends it no more than a mistake in the configuration.
+      throw new LockError(
+        "invalid-field",
+        `the plug-in ${type} opens a backend ${flaw}: that is a mistake in it`,
+        { field: "type" },
+      );
+    },
+    setup: (given) => {
+      const { text, run } = (given ?? {}) as Partial<BackendSetup>;
+      if (typeof text !== "string" || typeof run !== "function") {
+        throw violation("gives a setup without a text or a function run");
+      }
+      return {
+        text,
+        run: async (deps) => {
+          try {
+            return await (given as BackendSetup).run(deps);
+          } catch (thrown) {
+            throw guard.error(thrown);
+          }
+        },
+      };
+    },
+    error: (thrown) => {
+      if (thrown instanceof LockError) return thrown;
+      if (isForeignLockError(thrown)) {
+        const { kind, message, field } = thrown;
+        const more = typeof field === "string" ? { field, cause: thrown } : { cause: thrown };
+        return new LockError(kind, message, more);
+      }
+      const said = `the plug-in ${type} failed: ${firstLine(thrown)}`;
+      return new LockError("unavailable", said, { cause: thrown });
+    },
+  };
+  return guard;
+}
+
+// Does not compile until a new kind is in it.
+const KINDS: Record<ErrorKind, true> = {
+  "lock-held": true,
+  "lease-lost": true,
+  "invalid-field": true,
+  "not-allowed": true,
+  unreachable: true,
+  unavailable: true,
+  overloaded: true,
+  cancelled: true,
+  "timed-out": true,
+  internal: true,
+};
+
+// A plug-in may have a copy of this package of its own, with a LockError of its own.
+function isForeignLockError(thrown: unknown): thrown is LockError {
+  if (!(thrown instanceof Error) || thrown.name !== "LockError" || !("kind" in thrown))
+    return false;
+  return typeof thrown.kind === "string" && Object.hasOwn(KINDS, thrown.kind);
+}
+
+const METHODS = ["acquire", "renew", "release", "current", "list", "check"] as const;
+
+function backendFlaw(given: unknown): string | undefined {
+  if (typeof given !== "object" || given === null) return "that is no object";
+  const backend = given as Partial<Record<PropertyKey, unknown>>;
+  const missing = METHODS.find((name) => typeof backend[name] !== "function");
+  if (missing !== undefined) return `without a function ${missing}`;
+  if (typeof backend[Symbol.asyncDispose] !== "function") {
+    return "without a function Symbol.asyncDispose";
+  }
+  if (backend["watch"] !== undefined && typeof backend["watch"] !== "function") {
+    return "whose watch is no function";
+  }
+  const traits = (backend["traits"] ?? {}) as Partial<BackendTraits>;
+  for (const name of ["type", "place"] as const) {
+    if (typeof traits[name] !== "string") return `whose traits.${name} is no text`;
+  }
+  if (!isAtLeast(traits.minTtlMs, Number.MIN_VALUE)) {
+    return "whose traits.minTtlMs is no number above 0";
+  }
+  if (!isAtLeast(traits.takeoverSlackMs, 0)) return "whose traits.takeoverSlackMs is no number";
+  if (traits.longestBatch !== undefined && !isAtLeast(traits.longestBatch, 1)) {
+    return "whose traits.longestBatch is no number from 1 on";
+  }
+  return undefined;
+}
+
+function isAtLeast(given: unknown, least: number): boolean {
+  return typeof given === "number" && given >= least;
+}
+
+interface Ask {
+  readonly resource: string;
+  readonly leaseId: string;
+}
+
+class GuardedBackend implements Backend {
+  readonly watch?: NonNullable<Backend["watch"]>;
+  readonly #given: Backend;
+  readonly #guard: Guard;
+  readonly #violation: (what: string) => LockError;
+
+  constructor(given: Backend, guard: Guard, violation: (what: string) => LockError) {
+    this.#given = given;
+    this.#guard = guard;
+    this.#violation = violation;
+    // Where it is missing, waiters are woken by their alarms: it must be missing here, too.
+    if (given.watch !== undefined) this.watch = given.watch.bind(given);
+  }
+
+  get traits(): BackendTraits {
+    return this.#given.traits;
+  }
+
+  get warnings(): readonly string[] {
+    return this.#given.warnings ?? [];
+  }
+
+  acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
+    return this.#each("acquire", asks, this.#given.acquire(asks), (ask, answer) => {
+      if (answer["kind"] === "granted") return leaseFlaw(answer["lease"], ask);
+      if (answer["kind"] !== "held") return answer["kind"] === "spent" ? undefined : UNKNOWN;
+      if (isLeaseOf(answer["holder"], ask.leaseId)) return "a lease that is refused to its holder";
+      return leaseFlaw(answer["holder"], { resource: ask.resource });
+    });
+  }
+
+  renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
+    return this.#each("renew", asks, this.#given.renew(asks), (ask, answer) => {
+      if (answer["kind"] === "renewed") return leaseFlaw(answer["lease"], ask);
+      return answer["kind"] === "lost" ? undefined : UNKNOWN;
+    });
+  }
+
+  release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
+    return this.#each("release", asks, this.#given.release(asks), (_ask, answer) =>
+      answer["kind"] === "released" || answer["kind"] === "not-held" ? undefined : UNKNOWN,
+    );
+  }
+
+  async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+    const leases = await this.#settled(this.#given.current(resources));
+    this.#refuseUnlessAll("current", leases, resources.length);
+    leases.forEach((lease, at) => {
+      if (lease === undefined) return;
+      const flaw = leaseFlaw(lease, { resource: resources[at] ?? "" });
+      if (flaw !== undefined) throw this.#violation(`answered current with ${flaw}`);
+    });
+    return leases;
+  }
+
+  async list(ask: ListAsk): Promise<readonly Lease[]> {
+    const leases = await this.#settled(this.#given.list(ask));
+    const given: unknown = leases;
+    if (!Array.isArray(given)) throw this.#violation("answered list with what is no list");
+    for (const lease of leases) {
+      const flaw = leaseFlaw(lease, {});
+      if (flaw !== undefined) throw this.#violation(`answered list with ${flaw}`);
+    }
+    return leases;
+  }
+
+  async check(): Promise<void> {
+    await this.#settled(this.#given.check());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#given[Symbol.asyncDispose]();
+  }
+
+  async #each<A extends Ask, Answer>(
+    what: string,
+    asks: readonly A[],
+    asking: Promise<readonly Answer[]>,
+    flawOf: (ask: A, answer: Loose) => string | undefined,
+  ): Promise<readonly (Answer | Failed)[]> {
+    const answers = await this.#settled(asking);
+    this.#refuseUnlessAll(what, answers, asks.length);
+    return asks.map((ask, at): Answer | Failed => {
+      const answer: unknown = answers[at];
+      const given = typeof answer === "object" && answer !== null ? (answer as Loose) : {};
+      // The port's promise: "failed" comes with an error of ours.
+      if (given["kind"] === "failed") {
+        return { kind: "failed", error: this.#guard.error(given["error"]) };
+      }
+      const flaw = flawOf(ask, given);
+      if (flaw === undefined) return answer as Answer;
+      return { kind: "failed", error: this.#violation(`answered ${what} with ${flaw}`) };
+    });
+  }
+
+  #refuseUnlessAll(what: string, answers: unknown, asked: number): void {
+    const given = Array.isArray(answers) ? answers.length : 0;
+    if (Array.isArray(answers) && given === asked) return;
+    throw this.#violation(`gave ${String(given)} answers to ${String(asked)} questions of ${what}`);
+  }
+
+  async #settled<T>(asking: Promise<T>): Promise<T> {
+    try {
+      return await asking;
+    } catch (thrown) {
+      throw this.#guard.error(thrown);
+    }
+  }
+}
+
+// What a stranger gave, whatever its type says.
+type Loose = Readonly<Record<string, unknown>>;
+
+const UNKNOWN = "an answer of an unknown kind";
+
+function isLeaseOf(given: unknown, leaseId: string): boolean {
+  return typeof given === "object" && given !== null && "leaseId" in given
+    ? given.leaseId === leaseId
+    : false;
+}
+
+function leaseFlaw(given: unknown, expected: Partial<Ask>): string | undefined {
+  if (typeof given !== "object" || given === null) return "no lease";
+  const lease = given as Partial<Lease>;
+  for (const name of ["token", "createdAtUs", "expiresAtUs", "revision"] as const) {
+    if (typeof lease[name] !== "bigint") return `a lease whose ${name} is no bigint`;
+  }
+  for (const name of ["ttlMs", "remainingMs"] as const) {
+    if (!Number.isFinite(lease[name])) return `a lease whose ${name} is no number`;
+  }
+  for (const name of ["resource", "leaseId", "principal", "reason"] as const) {
+    if (typeof lease[name] !== "string") return `a lease whose ${name} is no text`;
+  }
+  if (typeof lease.labels !== "object") return "a lease whose labels are no object";
+  if (expected.resource !== undefined && lease.resource !== expected.resource) {
+    return "a lease of another resource";
+  }
+  if (expected.leaseId !== undefined && lease.leaseId !== expected.leaseId) {
+    return "a lease with another id";
+  }
+  return undefined;
+}
