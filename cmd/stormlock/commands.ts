@@ -306,6 +306,40 @@ const config: Command = {
   load: async () => (await import("./config.js")).config,
 };
 
+const backend: Command = {
+  name: "backend",
+  summary: "Check the stores of the configuration, or make what they need.",
+  positionals: [
+    {
+      name: "ACTION",
+      describe: "check: can locks be kept there? setup: make tables where a store needs any",
+      choices: ["check", "setup"],
+    },
+    {
+      name: "NAME",
+      describe: "only this backend of the configuration; all when left out",
+      isOptional: true,
+    },
+  ],
+  options: [
+    {
+      name: "print",
+      describe: "setup: print what has to be made (SQL, JSON), and ask no store",
+    },
+  ],
+  examples: [
+    {
+      line: "stormlock backend check",
+      tells: "reach each store, and take, renew and release a lock of its own there",
+    },
+    { line: "stormlock backend setup --print", tells: "show what would have to be made" },
+  ],
+  notes:
+    "check prints a line for each finding, and the time it took.\n" +
+    "Exit codes: 0 all is right · 69 a store cannot be used · 78 the configuration is wrong.",
+  load: async () => (await import("./backend.js")).backend,
+};
+
 const completion: Command = {
   name: "completion",
   summary: "Print a script that completes commands and options.",
@@ -332,5 +366,6 @@ export const COMMANDS: readonly Command[] = [
   hold,
   serve,
   config,
+  backend,
   completion,
 ];

@@ -31,7 +31,7 @@ export const serve: Run = async (words, scene) => {
     locks: locks.manager,
     clock: systemClock,
     log,
-    check: () => checkAll(locks),
+    check: warningOnce(locks, note),
     ...(await doorsOf(config)),
   });
   const where = [...server.addresses, ...server.httpAddresses.map((address) => `http ${address}`)];
@@ -77,8 +77,19 @@ async function doorsOf({
   };
 }
 
-async function checkAll({ backends }: OpenLocks): Promise<void> {
-  for (const [, backend] of backends) await backend.check();
+// A look at every store; each thing that should be changed there is said once.
+function warningOnce({ backends }: OpenLocks, note: (text: string) => void): () => Promise<void> {
+  const said = new Set<string>();
+  return async () => {
+    for (const [name, backend] of backends) {
+      await backend.check();
+      for (const warning of backend.warnings ?? []) {
+        const text = `${name}: ${warning}`;
+        if (!said.has(text)) note(text);
+        said.add(text);
+      }
+    }
+  };
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
