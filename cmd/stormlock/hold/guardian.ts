@@ -120,14 +120,16 @@ export class Guardian {
     this.#watch = new DeadlineWatch({
       time: hostTime,
       ...{ graceMs, deadline, endsAtDeadline },
+      // Said first: the wrapper must know why its command dies before it sees it dead. By then a
+      // late renewal may have moved the deadline, which tells nothing any more.
       terminate: () => {
-        processes.terminate();
         this.#send({ say: "terminating" });
+        processes.terminate();
         void this.#patrol();
       },
       kill: () => {
-        processes.kill();
         this.#send({ say: "terminating" });
+        processes.kill();
         void this.#patrol();
       },
     });
