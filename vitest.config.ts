@@ -12,6 +12,8 @@ const SERVERS = [
 // servers under load. Files that mostly wait for other processes run side by side, on two cores.
 interface Project {
   readonly name: string;
+  /** Those of one turn share their workers; the next turn begins when all of it are done. */
+  readonly turn: number;
   readonly folders: readonly string[];
   readonly timeoutMs: number;
   /** How many files run at the same time. */
@@ -19,14 +21,23 @@ interface Project {
 }
 
 const PROJECTS: readonly Project[] = [
-  { name: "rules", folders: ["lock", "config", "cmd", "trials"], timeoutMs: 20_000, workers: 2 },
   {
-    ...{ name: "backends", folders: ["backends/memory", "backends/plug-in", "backends/sqlite"] },
-    ...{ timeoutMs: 60_000, workers: 2 },
+    name: "rules",
+    turn: 0,
+    folders: ["lock", "config", "cmd", "trials"],
+    timeoutMs: 20_000,
+    workers: 2,
   },
-  { name: "doors", folders: ["rpc"], timeoutMs: 120_000, workers: 1 },
-  { name: "e2e", folders: ["e2e"], timeoutMs: 120_000, workers: 2 },
-  { name: "servers", folders: SERVERS, timeoutMs: 60_000, workers: 3 },
+  {
+    name: "backends",
+    turn: 0,
+    folders: ["backends/memory", "backends/plug-in", "backends/sqlite"],
+    timeoutMs: 60_000,
+    workers: 2,
+  },
+  { name: "doors", turn: 1, folders: ["rpc"], timeoutMs: 120_000, workers: 1 },
+  { name: "e2e", turn: 2, folders: ["e2e"], timeoutMs: 120_000, workers: 3 },
+  { name: "servers", turn: 3, folders: SERVERS, timeoutMs: 60_000, workers: 3 },
 ];
 
 export default defineConfig({
@@ -36,7 +47,7 @@ export default defineConfig({
     // What is awaited without a bound of its own: that it comes is the claim, not how soon.
     expect: { poll: { timeout: 15_000, interval: 20 } },
     reporters: ["default", "./test/support/summary.ts"],
-    projects: PROJECTS.map(({ name, folders, timeoutMs, workers }, groupOrder) => ({
+    projects: PROJECTS.map(({ name, turn, folders, timeoutMs, workers }) => ({
       extends: true as const,
       test: {
         name,
@@ -44,7 +55,7 @@ export default defineConfig({
         testTimeout: timeoutMs,
         hookTimeout: timeoutMs,
         maxWorkers: workers,
-        sequence: { groupOrder },
+        sequence: { groupOrder: turn },
       },
     })),
   },
