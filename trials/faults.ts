@@ -25,6 +25,9 @@ export interface Fault {
 
 const LOST = 76;
 
+/** How the first holder's command ends when nobody ends it. */
+export const HOLDER_CODE = 0;
+
 /** The faults, and what each must lead to. */
 export const FAULTS: Readonly<Record<FaultName, Fault>> = {
   "wrapper-stop": {
@@ -61,6 +64,15 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
     ...{ expected: LOST, cutsRenewals: true },
   },
 };
+
+/**
+ * The same for a lock without a lease, as flock has it: the kernel keeps it for whoever has the
+ * file open, so nothing is lost while the command lives, and its end is told like any other.
+ */
+export function withoutLease(fault: Fault): Fault {
+  const expected = fault.expected === LOST ? HOLDER_CODE : fault.expected;
+  return { ...fault, expected, cutsRenewals: false };
+}
 
 /** What the command of a trial starts, see command.pl; all faults meet all of them. */
 export const SHAPES = ["plain", "stubborn", "double-fork", "setsid"] as const;

@@ -1,6 +1,6 @@
 // What is played: every fault on every store, eight trials at a time.
 
-import { FAULTS, SHAPES, type FaultName } from "./faults.js";
+import { FAULTS, SHAPES, withoutLease, type FaultName } from "./faults.js";
 import { judge } from "./judge.js";
 import type { Options } from "./options.js";
 import { randomFrom, type Random } from "./random.js";
@@ -58,7 +58,7 @@ async function playFault(
   say: (line: string) => void,
   take: (judged: Judged) => void,
 ): Promise<void> {
-  const fault = FAULTS[faultName];
+  const fault = wrapper.hasLease ? FAULTS[faultName] : withoutLease(FAULTS[faultName]);
   const random = randomFrom(seed ^ hashOf(`${wrapper.name} ${stage.storeName} ${faultName}`));
   let played = 0;
   let voids = 0;

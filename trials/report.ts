@@ -49,6 +49,7 @@ function rowOf(group: readonly Judged[]): string[] {
         count((each) => each.record.wasStuck),
         "waited for a stopped daemon's transaction",
       ),
+      ...wrongCodes(played),
       told(group.length - played.length, "did not count: the machine was too busy"),
     ]
       .filter((remark) => remark !== "")
@@ -72,6 +73,14 @@ function worst(delaysMs: readonly number[]): string {
 function inMs(ms: number | undefined): string {
   if (ms === undefined) return "–";
   return Math.abs(ms) < 10_000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+function wrongCodes(group: readonly Judged[]): string[] {
+  const codes = groupBy(
+    group.flatMap(({ verdict }) => verdict.wrongCodes),
+    (code) => code,
+  );
+  return [...codes].map(([code, { length }]) => `${code} ×${String(length)}`);
 }
 
 function endings(group: readonly Judged[]): string {

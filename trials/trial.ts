@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { isAlive, ProcessTable } from "../cmd/stormlock/hold/process-table.js";
-import type { Fault, FaultName, Shape } from "./faults.js";
+import { HOLDER_CODE, type Fault, type FaultName, type Shape } from "./faults.js";
 import { hostMs, pause, until } from "./host.js";
 import { SUCCESSOR_CODE, type Record } from "./judge.js";
 import { openWay, type Way } from "./network.js";
@@ -177,7 +177,7 @@ export class Trial implements AsyncDisposable {
     const { trial, wrapper, shape, ttlMs, faultName } = this.#plan;
     const life =
       role === "a"
-        ? [shape, String(this.#limits(HOLDER_LIVES_S)), "0"]
+        ? [shape, String(this.#limits(HOLDER_LIVES_S)), String(HOLDER_CODE)]
         : ["plain", String(SUCCESSOR_LIVES_S), String(SUCCESSOR_CODE)];
     const command = ["perl", COMMAND, this.#lives, `${trial}.${role}`, ...life];
     const isBlocked = role === "a" && faultName === "loop-block";

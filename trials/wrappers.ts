@@ -23,6 +23,8 @@ export interface Wrapper {
   readonly name: string;
   /** Ours: what it does wrong is a failure, what others do is told. */
   readonly isOurs: boolean;
+  /** Whether its lock ends by itself when the holder is not heard of. */
+  readonly hasLease: boolean;
   /** Whether it asks our daemons; the others ask the store itself. */
   readonly asksDaemons: boolean;
   /** The stores that it knows; the first is taken unless one is asked for. */
@@ -34,7 +36,7 @@ export interface Wrapper {
 }
 
 const stormlock: Wrapper = {
-  ...{ name: "stormlock", isOurs: true, asksDaemons: true },
+  ...{ name: "stormlock", isOurs: true, hasLease: true, asksDaemons: true },
   stores: ["embedded", "postgresql", "redis", "etcd"],
   faults: [
     ...(["wrapper-stop", "wrapper-kill", "wrapper-hup", "loop-block"] as const),
@@ -48,13 +50,13 @@ const stormlock: Wrapper = {
 };
 
 const flock: Wrapper = {
-  ...{ name: "flock", isOurs: false, asksDaemons: false, stores: ["embedded"] },
+  ...{ name: "flock", isOurs: false, hasLease: false, asksDaemons: false, stores: ["embedded"] },
   faults: ["wrapper-stop", "wrapper-kill", "wrapper-hup"],
   argv: ({ resource, folder, command }) => ["flock", join(folder, resource), ...command],
 };
 
 const etcdctl: Wrapper = {
-  ...{ name: "etcdctl", isOurs: false, asksDaemons: false, stores: ["etcd"] },
+  ...{ name: "etcdctl", isOurs: false, hasLease: true, asksDaemons: false, stores: ["etcd"] },
   faults: ["wrapper-stop", "wrapper-kill", "wrapper-hup", "packets-drop", "store-stop"],
   argv: ({ resource, server, ttlMs, command }) => [
     ...["etcdctl", "--endpoints", server, "lock", "--ttl", String(Math.ceil(ttlMs / 1000))],
@@ -74,7 +76,7 @@ export function wrapperOf(name: string): Wrapper {
     throw new Error(`--wrapper ${name}: give ${names}, or the path of a program`);
   }
   return {
-    ...{ name, isOurs: true, asksDaemons: false, stores: ["embedded"] },
+    ...{ name, isOurs: true, hasLease: true, asksDaemons: false, stores: ["embedded"] },
     faults: ["wrapper-stop", "wrapper-kill", "wrapper-hup"],
     argv: ({ resource, folder, command }) => [path, join(folder, resource), ...command],
   };

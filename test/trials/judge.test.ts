@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { FAULTS } from "../../trials/faults.js";
+import { FAULTS, withoutLease } from "../../trials/faults.js";
 import { isFailure, judge, type Record } from "../../trials/judge.js";
 import { lifeOf, type Life, type Role } from "../../trials/life.js";
 
@@ -58,6 +58,14 @@ describe("a trial", () => {
   it("has wrong exit codes when the first wrapper does not tell of its loss, or hangs", () => {
     expect(verdict({ a: { way: 0, atMs: 4000 } }).wrongCodes).toEqual(["first: 0, not 76"]);
     expect(verdict({ b: undefined }).wrongCodes).toEqual(["second: no end, not 3"]);
+  });
+
+  it("of a lock without a lease loses nothing while its command lives", () => {
+    const lives = [life("a", 100, 9000, ""), life("b", 9010, 9400, "")];
+    const a = { way: 0, atMs: 9005 } as const;
+    const free = { ...{ lives, a, b: { way: 3, atMs: 9450 } as const }, hasTokens: false };
+    expect(isFailure(judge(record(free), FAULTS["wrapper-stop"]))).toBe(true);
+    expect(isFailure(judge(record(free), withoutLease(FAULTS["wrapper-stop"])))).toBe(false);
   });
 
   it("fails when the token does not grow, or nobody gets the lock any more", () => {
