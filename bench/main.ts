@@ -54,7 +54,7 @@ async function run(): Promise<void> {
 async function measure(contenders: readonly Contender[]): Promise<void> {
   const length = values.quick
     ? { rounds: 1, ms: 700, warmUpMs: 300 }
-    : { rounds: 5, ms: 3000, warmUpMs: 1000 };
+    : { rounds: 3, ms: 3000, warmUpMs: 1000 };
   const programs = { load: beside("load"), limit: beside("limit") };
   const plan = { inFlight: [1, 8, 64], programs, ...length };
   const results = await playRounds(contenders, plan, say);
