@@ -5,12 +5,17 @@ import { existsSync, readdirSync } from "node:fs";
 
 const onPath = (program) =>
   (process.env.PATH ?? "").split(":").some((folder) => existsSync(`${folder}/${program}`));
+// The client's package has this folder, too.
 const postgresql = "/usr/lib/postgresql";
+const hasPostgresql =
+  onPath("initdb") ||
+  (existsSync(postgresql) &&
+    readdirSync(postgresql).some((version) => existsSync(`${postgresql}/${version}/bin/initdb`)));
 
 const missing = [
   { name: "redis-server", isThere: onPath("redis-server") },
   { name: "etcd-server", isThere: onPath("etcd") },
-  { name: "postgresql", isThere: existsSync(postgresql) && readdirSync(postgresql).length > 0 },
+  { name: "postgresql", isThere: hasPostgresql },
 ].filter(({ isThere }) => !isThere);
 
 if (missing.length > 0 && process.getuid?.() === 0 && onPath("apt-get")) {
