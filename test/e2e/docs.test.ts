@@ -132,7 +132,10 @@ describe("the pages together", () => {
     const first = blocksOf(join(ROOT, "README.md")).find(({ language }) => language === "sh");
     expect(first?.text.split("\n")).toEqual(["npm run demo", "npm test"]);
     expect(scripts["demo"]).toMatch(/node tools\/demo\.js$/u);
-    expect(scripts["pretest"]).toMatch(/^node tools\/install\.js\b/u);
+    // In the script itself: with ignore-scripts (.npmrc) npm runs no script before another.
+    const both = /^node tools\/install\.js && node tools\/install-servers\.js && vitest run$/u;
+    expect(scripts["test"]).toMatch(both);
+    expect(Object.keys(scripts).filter((name) => /^(?:pre|post)/u.test(name))).toEqual([]);
   });
 });
 

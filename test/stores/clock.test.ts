@@ -2,11 +2,12 @@
 // the same store has the right time, and so has everybody who asks.
 
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { connect, type AcquireOptions, type Lease, type LockClient } from "../../src/index.js";
 import { CliHome, type DaemonProcess, type Running } from "../support/cli.js";
 import { stores, titleOf, type Store, type StoreKind } from "../support/stores.js";
 import { Holders, nowMs, type Held } from "./holders.js";
+import { stagesOf } from "./stages.js";
 
 const HOUR_MS = 3_600_000;
 const TTL_MS = 4000;
@@ -142,22 +143,7 @@ async function followsTheWallClock(moved: LockClient, aheadMs: number): Promise<
   expect(Math.abs(tokenAheadMs - aheadMs)).toBeLessThan(60_000);
 }
 
-const stages = new Map<string, Stage>();
-
-function stageOf({ type }: StoreKind): Stage {
-  const stage = stages.get(type);
-  if (stage === undefined) throw new Error(`${type} was not started`);
-  return stage;
-}
-
-beforeAll(async () => {
-  const present = stores.filter(({ missing }) => missing === undefined);
-  await Promise.all(present.map(async (kind) => stages.set(kind.type, await Stage.set(kind))));
-}, TEST_MS);
-
-afterAll(async () => {
-  await Promise.all([...stages.values()].map((stage) => stage[Symbol.asyncDispose]()));
-}, TEST_MS);
+const stageOf = stagesOf((kind) => Stage.set(kind), TEST_MS);
 
 // By how much the wall clock may be wrong. DynamoDB has no clock of its own: there the hosts'
 // have to be right within half of max_clock_skew, a second unless configured.

@@ -3,11 +3,12 @@
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as pause } from "node:timers/promises";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { connect } from "../../src/index.js";
 import { CliHome } from "../support/cli.js";
 import { stores, titleOf, type Store, type StoreKind } from "../support/stores.js";
 import { Holders, nowMs, type Held } from "./holders.js";
+import { stagesOf } from "./stages.js";
 
 const COUNT = 200;
 const AWAY_MS = 5000;
@@ -142,22 +143,7 @@ async function allAreGivenUp(stage: Stage, prefix: string): Promise<void> {
   }
 }
 
-const stages = new Map<string, Stage>();
-
-function stageOf({ type }: StoreKind): Stage {
-  const stage = stages.get(type);
-  if (stage === undefined) throw new Error(`${type} was not started`);
-  return stage;
-}
-
-beforeAll(async () => {
-  const present = stores.filter(({ missing }) => missing === undefined);
-  await Promise.all(present.map(async (kind) => stages.set(kind.type, await Stage.set(kind))));
-}, TEST_MS);
-
-afterAll(async () => {
-  await Promise.all([...stages.values()].map((stage) => stage[Symbol.asyncDispose]()));
-}, TEST_MS);
+const stageOf = stagesOf((kind) => Stage.set(kind), TEST_MS);
 
 // All stores at the same time: most of it is waiting.
 function onEveryStore(
