@@ -1,13 +1,10 @@
 import { defineConfig } from "vitest/config";
 
 // Stores that need a server of their own, which their tests start.
-const SERVERS = [
-  ...["backends/dynamodb", "backends/etcd", "backends/postgresql", "backends/redis"],
-  "stores",
-];
+const SERVERS = ["backends/dynamodb", "backends/etcd", "backends/postgresql", "backends/redis"];
 
 // Rules run on a fake clock (rules), stores for real (backends), doors over real sockets
-// (doors), and the built program as its users run it (e2e; over every store: servers). One
+// (doors), and the built program as its users run it (e2e; over every store: stores). One
 // project after the other: what looks at real time shall not share the machine with database
 // servers under load. Files that mostly wait for other processes run side by side, on two cores.
 interface Project {
@@ -38,6 +35,7 @@ const PROJECTS: readonly Project[] = [
   { name: "doors", turn: 1, folders: ["rpc"], timeoutMs: 120_000, workers: 1 },
   { name: "e2e", turn: 2, folders: ["e2e"], timeoutMs: 120_000, workers: 3 },
   { name: "servers", turn: 3, folders: SERVERS, timeoutMs: 60_000, workers: 3 },
+  { name: "stores", turn: 4, folders: ["stores"], timeoutMs: 60_000, workers: 1 },
 ];
 
 export default defineConfig({

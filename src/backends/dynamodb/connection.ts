@@ -132,7 +132,8 @@ export class Connection implements AsyncDisposable {
     const giveBack = await this.#slots.take(deadline, this.options.place);
     const limit = new AbortController();
     const leftMs = deadline.atMs - this.#clock.monotonicMs();
-    const attemptMs = Math.min(leftMs, this.options.timeoutMs * ATTEMPT_SHARE); // N2
+    const wholeMs = this.options.timeoutMs * ATTEMPT_SHARE; // N2
+    const attemptMs = Math.min(leftMs, wholeMs);
     const cancel = this.#clock.after(attemptMs, () => {
       limit.abort();
     });
@@ -140,7 +141,7 @@ export class Connection implements AsyncDisposable {
       return await attempt(this.#client, { abortSignal: limit.signal });
     } finally {
       cancel();
-      giveBack();
+      giveBack(!limit.signal.aborted || attemptMs < wholeMs);
     }
   }
 

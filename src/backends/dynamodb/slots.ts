@@ -15,35 +15,52 @@ interface Waiter {
   readonly wake: (error?: LockError) => void;
 }
 
-/** So many requests at a time; the others wait their turn, no longer than their deadline. */
+/** How many are let through to a server that has left one unanswered. */
+const FEW = 4;
+
+/**
+ * So many requests at a time; the others wait their turn, no longer than their deadline. To a
+ * server that is silent only a few are sent, and one more with each answer: a server that was
+ * away shall find the newest renewals when it is back, not all that were given up meanwhile.
+ */
 export class Slots {
   readonly #clock: Clock;
-  #free: number;
+  readonly #count: number;
+  #open: number;
+  #taken = 0;
   readonly #waiting = new Set<Waiter>();
 
   constructor(clock: Clock, count: number) {
     this.#clock = clock;
-    this.#free = count;
+    this.#count = count;
+    this.#open = count;
   }
 
   /**
-   * @returns what gives the slot back
+   * @returns what gives the slot back: to be told whether the request was answered in its time
    * @throws LockError "unavailable" when there was none in time
    */
-  async take(deadline: Deadline, place: string): Promise<() => void> {
-    if (this.#free > 0) this.#free -= 1;
+  async take(deadline: Deadline, place: string): Promise<(isAnswered: boolean) => void> {
+    if (this.#taken < this.#open) this.#taken += 1;
     else await this.#wait(deadline, place);
-    return () => {
-      const [next] = this.#waiting;
-      if (next === undefined) this.#free += 1;
-      else next.wake();
+    return (isAnswered) => {
+      this.#taken -= 1;
+      this.#open = isAnswered ? Math.min(this.#open + 1, this.#count) : FEW;
+      for (const next of this.#waiting) {
+        if (this.#taken >= this.#open) break;
+        this.#taken += 1;
+        next.wake();
+      }
     };
   }
 
   #wait({ atMs, closing }: Deadline, place: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const late = (): void => {
-        const why = "has more to do than it answers in time: ask for less at once, and try again";
+        const why =
+          this.#open < this.#count
+            ? "did not answer in time: check the network and the endpoint, and try again"
+            : "has more to do than it answers in time: ask for less at once, and try again";
         waiter.wake(new LockError("unavailable", `${place} ${why}`));
       };
       const onClose = (): void => {
