@@ -1,68 +1,83 @@
-// make bench: what the daemon can do over each store, beside what gRPC and the store by
-// themselves can do on the same machine in the same minutes.
+// make bench: how fast it is on this machine, section by section, each figure beside a limit that
+// was measured in the same minutes.
 
 import { writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { stores } from "../test/support/stores.js";
-import { startDaemon, startFloor, type Contender } from "./contenders.js";
-import { tables, writeInto } from "./report.js";
-import { playRounds } from "./rounds.js";
+import { stores as allStores } from "../test/support/stores.js";
+import { machine, writeIntoPage } from "./page.js";
+import type { Run, Section } from "./section.js";
+import { unary } from "./unary/section.js";
+
+const SECTIONS: readonly Section[] = [unary];
 
 const HELP = `make bench, or npm run bench -- [OPTION...]
-  --quick        one short round: whether it works, not how fast it is
+  --quick        one short round of everything: whether it works, not how fast it is
+  --only NAME    this section alone; may be given several times
   --store TYPE   this store alone; may be given several times
   --write        put the tables into docs/performance.md
-  --json FILE    write all figures there`;
+  --json FILE    write all figures there
+
+Sections:
+${SECTIONS.map(({ name, what }) => `  ${name.padEnd(12)}   ${what}`).join("\n")}`;
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Those of all that are asked for; all when none are. */
+function chosen<T>(
+  all: readonly T[],
+  names: readonly string[] | undefined,
+  nameOf: (one: T) => string,
+  kind: string,
+): readonly T[] {
+  const unknown = names?.filter((name) => !all.some((one) => nameOf(one) === name)) ?? [];
+  if (unknown.length > 0) {
+    const known = all.map(nameOf).join(", ");
+    throw new Error(`there is no ${kind} ${unknown.join(", ")}; there are ${known}`);
+  }
+  return all.filter((one) => names?.includes(nameOf(one)) ?? true);
+}
+
+async function run(): Promise<void> {
+  const sections = chosen(SECTIONS, values.only, ({ name }) => name, "section");
+  const wanted = chosen(allStores, values.store, ({ type }) => type, "store");
+  for (const { type, missing } of wanted) {
+    if (missing !== undefined) say(`without ${type}: ${missing}`);
+  }
+  const how: Run = {
+    isQuick: values.quick,
+    stores: wanted.filter(({ missing }) => missing === undefined),
+    tell: say,
+    // Built beside this file.
+    program: (name) => fileURLToPath(new URL(`./${name}.js`, import.meta.url)),
+  };
+  process.stdout.write(`${machine()}\n`);
+  const figures: Record<string, unknown> = {};
+  for (const section of sections) {
+    const tell = (text: string): void => {
+      say(`${section.name}: ${text}`);
+    };
+    const measured = await section.measure({ ...how, tell });
+    figures[section.name] = measured.figures;
+    process.stdout.write(`\n## ${section.name}: ${section.what}\n\n${measured.markdown}\n`);
+    // At once: what is measured is not lost when a later section fails.
+    if (values.write) await writeIntoPage(section.name, measured.markdown);
+    if (values.json !== undefined) await writeFile(values.json, JSON.stringify(figures, null, 2));
+  }
+}
 
 const { values } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
+    only: { type: "string", multiple: true },
     store: { type: "string", multiple: true },
     write: { type: "boolean", default: false },
     json: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
-
-function say(text: string): void {
-  process.stderr.write(`${text}\n`);
-}
-
-// Built beside this file.
-const beside = (name: string): string => fileURLToPath(new URL(`./${name}.js`, import.meta.url));
-
-async function run(): Promise<void> {
-  const wanted = values.store ?? stores.map(({ type }) => type);
-  const unknown = wanted.filter((name) => !stores.some(({ type }) => type === name));
-  if (unknown.length > 0) throw new Error(`there is no store ${unknown.join(", ")}`);
-
-  const contenders: Contender[] = [];
-  try {
-    contenders.push(await startFloor(beside("floor")));
-    for (const kind of stores) {
-      if (!wanted.includes(kind.type)) continue;
-      if (kind.missing === undefined) contenders.push(await startDaemon(kind));
-      else say(`without ${kind.type}: ${kind.missing}`);
-    }
-    await measure(contenders);
-  } finally {
-    for (const contender of contenders.reverse()) await contender[Symbol.asyncDispose]();
-  }
-}
-
-async function measure(contenders: readonly Contender[]): Promise<void> {
-  const length = values.quick
-    ? { rounds: 1, ms: 700, warmUpMs: 300 }
-    : { rounds: 3, ms: 3000, warmUpMs: 1000 };
-  const programs = { load: beside("load"), limit: beside("limit") };
-  const plan = { inFlight: [1, 8, 64], programs, ...length };
-  const results = await playRounds(contenders, plan, say);
-  const text = tables(results);
-  process.stdout.write(`${text}\n`);
-  if (values.json !== undefined) await writeFile(values.json, JSON.stringify(results, null, 2));
-  if (values.write) await writeInto("docs/performance.md", text);
-}
 
 if (values.help) process.stdout.write(`${HELP}\n`);
 else await run();

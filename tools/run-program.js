@@ -1,14 +1,20 @@
 // Builds programs of ours that are no part of the product, and runs the first:
 //   node tools/run-program.js FOLDER MAIN[,OTHER...] [ARG...]
-// TypeScript runs as it stands on newer Node only. The others lie beside the first when it runs.
+// TypeScript runs as it stands on newer Node only. The others lie beside the first when it runs, and
+// so does whatever is in folders called "programs".
 import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "rolldown";
 
 const [folder = "", names = "", ...args] = process.argv.slice(2);
 // Within the project, where packages are found.
 const out = fileURLToPath(new URL(`../node_modules/.cache/stormlock/${folder}`, import.meta.url));
-const entries = names.split(",");
+const ownProcesses = readdirSync(folder, { recursive: true })
+  .map((path) => path.toString().replaceAll("\\", "/"))
+  .filter((path) => /(^|\/)programs\/[^/]+\.ts$/.test(path))
+  .map((path) => path.replace(/\.ts$/, ""));
+const entries = [...names.split(","), ...ownProcesses];
 await build({
   input: Object.fromEntries(entries.map((name) => [name, `${folder}/${name}.ts`])),
   platform: "node",

@@ -2,13 +2,13 @@
 // a machine that grows slower or faster hurts or helps all alike. A figure is the median of its
 // rounds; what is compared was measured in the same run.
 
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
-import type { Contender } from "./contenders.js";
-import type { LimitOrder } from "./limit.js";
-import type { LoadOrder, LoadReport } from "./load.js";
-
-const execute = promisify(execFile);
+import { figure, type Figure } from "../figures.js";
+import { runProgram } from "../run-program.js";
+import type { Run } from "../section.js";
+import type { Contender } from "../servers.js";
+import { usageOf } from "../usage.js";
+import type { LimitOrder, LimitReport } from "./programs/limit.js";
+import type { LoadOrder, LoadReport } from "./programs/load.js";
 
 // Calls of many callers come over several connections, as they do from several programs.
 const CONNECTIONS = 8;
@@ -18,15 +18,7 @@ export interface Plan {
   readonly rounds: number;
   readonly ms: number;
   readonly warmUpMs: number;
-  /** The built programs that make load: through a daemon, and past it. */
-  readonly programs: { readonly load: string; readonly limit: string };
-}
-
-/** The middle of what several rounds gave, with the least and the most. */
-export interface Figure {
-  readonly median: number;
-  readonly least: number;
-  readonly most: number;
+  readonly program: Run["program"];
 }
 
 /** One contender under one load. */
@@ -35,6 +27,8 @@ export interface Result {
   readonly inFlight: number;
   /** Pairs of acquire and release a second, through the server. */
   readonly pairsPerSecond: Figure;
+  /** What a pair costs the server on a CPU, in microseconds; the store's own process not counted. */
+  readonly cpuUsPerPair: Figure;
   /** Of one acquire, in milliseconds. */
   readonly p50Ms: Figure;
   readonly p99Ms: Figure;
@@ -42,13 +36,15 @@ export interface Result {
   readonly storePairsPerSecond: Figure | undefined;
 }
 
+type Through = LoadReport & { readonly cpuUsPerPair: number };
+
 /** Measures all of them. Tells before each round where it is. */
 export async function playRounds(
   contenders: readonly Contender[],
   plan: Plan,
   tell: (text: string) => void,
 ): Promise<readonly Result[]> {
-  const seen = new Map<string, { through: LoadReport[]; alone: LoadReport[] }>();
+  const seen = new Map<string, { through: Through[]; alone: LimitReport[] }>();
   for (let round = 1; round <= plan.rounds; round++) {
     for (const inFlight of plan.inFlight) {
       tell(`round ${String(round)} of ${String(plan.rounds)}, ${String(inFlight)} in flight`);
@@ -69,6 +65,7 @@ export async function playRounds(
       return {
         ...{ contender: name, inFlight },
         pairsPerSecond: figure(through.map(({ pairsPerSecond }) => pairsPerSecond)),
+        cpuUsPerPair: figure(through.map(({ cpuUsPerPair }) => cpuUsPerPair)),
         p50Ms: figure(through.map(({ p50Ms }) => p50Ms)),
         p99Ms: figure(through.map(({ p99Ms }) => p99Ms)),
         storePairsPerSecond: rates.length === 0 ? undefined : figure(rates),
@@ -77,45 +74,32 @@ export async function playRounds(
   );
 }
 
-function throughServer({ address }: Contender, inFlight: number, plan: Plan): Promise<LoadReport> {
-  const { ms, warmUpMs, programs } = plan;
+async function throughServer(
+  { address, pid }: Contender,
+  inFlight: number,
+  { ms, warmUpMs, program }: Plan,
+): Promise<Through> {
   const order: LoadOrder = { address, inFlight, connections: CONNECTIONS, ms, warmUpMs };
-  return report(programs.load, order, plan);
+  const before = await usageOf(pid);
+  const path = program("unary/programs/load");
+  const report = await runProgram<LoadReport>(path, order, withinMs(order));
+  const after = await usageOf(pid);
+  return { ...report, cpuUsPerPair: ((after.cpuMs - before.cpuMs) * 1000) / report.allPairs };
 }
 
 function past(
   store: NonNullable<Contender["store"]>,
   inFlight: number,
-  plan: Plan,
-): Promise<LoadReport> {
-  const { ms, warmUpMs, programs } = plan;
+  { ms, warmUpMs, program }: Plan,
+): Promise<LimitReport> {
   const order: LimitOrder = { ...store, inFlight, ms, warmUpMs };
-  return report(programs.limit, order, plan);
+  return runProgram(program("unary/programs/limit"), order, withinMs(order));
 }
 
-async function report(
-  program: string,
-  order: LoadOrder | LimitOrder,
-  { ms, warmUpMs }: Plan,
-): Promise<LoadReport> {
-  const argv = [program, JSON.stringify(order)];
-  const timeout = 10 * (ms + warmUpMs) + 20_000;
-  const { stdout } = await execute(process.execPath, argv, { timeout });
-  return JSON.parse(stdout) as LoadReport;
+function withinMs({ ms, warmUpMs }: LoadOrder | LimitOrder): number {
+  return 10 * (ms + warmUpMs) + 20_000;
 }
 
 function keyOf(name: string, inFlight: number): string {
   return `${name} ${String(inFlight)}`;
-}
-
-function figure(values: readonly number[]): Figure {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = Math.floor(sorted.length / 2);
-  const upper = sorted[half] ?? NaN;
-  const lower = sorted[sorted.length % 2 === 0 ? half - 1 : half] ?? NaN;
-  return {
-    median: (lower + upper) / 2,
-    least: sorted[0] ?? NaN,
-    most: sorted.at(-1) ?? NaN,
-  };
 }

@@ -18,10 +18,10 @@ import {
   type AcquireResponse,
   type ReleaseRequest,
   type ReleaseResponse,
-} from "../src/gen/stormlock/v1/lock_pb.js";
-import type { Lease } from "../src/lock/lease.js";
-import { grpcDefinition } from "../src/rpc/grpc/definition.js";
-import { leaseToMessage } from "../src/rpc/messages.js";
+} from "../../../src/gen/stormlock/v1/lock_pb.js";
+import type { Lease } from "../../../src/lock/lease.js";
+import { grpcDefinition } from "../../../src/rpc/grpc/definition.js";
+import { leaseToMessage } from "../../../src/rpc/messages.js";
 
 interface Lock {
   holder: Lease;

@@ -6,7 +6,11 @@
 import { connect, constants, type ClientHttp2Session } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { AcquireRequestSchema, ReleaseRequestSchema } from "../src/gen/stormlock/v1/lock_pb.js";
+import {
+  AcquireRequestSchema,
+  ReleaseRequestSchema,
+} from "../../../src/gen/stormlock/v1/lock_pb.js";
+import { quantile } from "../../figures.js";
 
 /** What to do. */
 export interface LoadOrder {
@@ -23,6 +27,8 @@ export interface LoadOrder {
 /** What came of it. */
 export interface LoadReport {
   readonly pairsPerSecond: number;
+  /** All that it did, the warm-up included. */
+  readonly allPairs: number;
   /** Of one acquire, in milliseconds. */
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -86,6 +92,7 @@ async function run(order: LoadOrder): Promise<LoadReport> {
   const endAtMs = startAtMs + ms;
   const times: number[] = [];
   let pairs = 0;
+  let allPairs = 0;
 
   const work = async (worker: number): Promise<void> => {
     const session = sessions[worker % sessions.length];
@@ -114,6 +121,7 @@ async function run(order: LoadOrder): Promise<LoadReport> {
       const grantedAtMs = performance.now();
       await call(session, "Release", release.with(id));
       const endedAtMs = performance.now();
+      allPairs += 1;
       if (beganAtMs < startAtMs || endedAtMs > endAtMs) continue;
       pairs += 1;
       times.push(grantedAtMs - beganAtMs);
@@ -121,9 +129,8 @@ async function run(order: LoadOrder): Promise<LoadReport> {
   };
   await Promise.all(Array.from({ length: inFlight }, (_, worker) => work(worker)));
   for (const session of sessions) session.close();
-  times.sort((a, b) => a - b);
-  const at = (share: number): number => times[Math.floor(times.length * share)] ?? NaN;
-  return { pairsPerSecond: (pairs * 1000) / ms, p50Ms: at(0.5), p99Ms: at(0.99) };
+  const [p50Ms, p99Ms] = [quantile(times, 0.5), quantile(times, 0.99)];
+  return { pairsPerSecond: (pairs * 1000) / ms, allPairs, p50Ms, p99Ms };
 }
 
 const order = JSON.parse(process.argv[2] ?? "{}") as LoadOrder;

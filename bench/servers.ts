@@ -17,6 +17,7 @@ export interface Contender extends AsyncDisposable {
   /** What the table calls it. */
   readonly name: string;
   readonly address: string;
+  readonly pid: number;
   /** What is under it, to be measured by itself. */
   readonly store?: {
     readonly type: string;
@@ -25,18 +26,20 @@ export interface Contender extends AsyncDisposable {
 }
 
 /** A server of Node's that says on stderr where it listens. */
-class Server implements AsyncDisposable {
+export class Server implements AsyncDisposable {
   readonly address: string;
+  readonly pid: number;
   readonly #child: ChildProcess;
 
   private constructor(child: ChildProcess, address: string) {
     this.#child = child;
     this.address = address;
+    this.pid = child.pid ?? NaN;
   }
 
   static async start(
     argv: readonly string[],
-    env: Readonly<Record<string, string>>,
+    env: Readonly<Record<string, string>> = {},
   ): Promise<Server> {
     const child = spawn(process.execPath, argv, {
       stdio: ["ignore", "ignore", "pipe"],
@@ -75,16 +78,23 @@ class Server implements AsyncDisposable {
 
 /** gRPC, and nothing under it. */
 export async function startFloor(program: string): Promise<Contender> {
-  const server = await Server.start([program], {});
+  const server = await Server.start([program]);
   return {
     name: "floor",
     address: server.address,
+    pid: server.pid,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
 
-/** The built daemon over a store of its own. */
-export async function startDaemon(kind: StoreKind): Promise<Contender> {
+/**
+ * The built daemon over a store of its own.
+ * @param args more arguments of `stormlock serve`
+ */
+export async function startDaemon(
+  kind: StoreKind,
+  args: readonly string[] = [],
+): Promise<Contender> {
   const folder = await mkdtemp(join(tmpdir(), "stormlock-bench-"));
   let store: Store | undefined;
   let server: Server | undefined;
@@ -97,11 +107,12 @@ export async function startDaemon(kind: StoreKind): Promise<Contender> {
     store = await kind.start();
     const file = join(folder, "bench.toml");
     await writeFile(file, store.toml);
-    const argv = ["dist/stormlock.js", "serve", "--listen", "127.0.0.1:0", "-c", file];
+    const argv = ["dist/stormlock.js", "serve", "--listen", "127.0.0.1:0", "-c", file, ...args];
     server = await Server.start(argv, store.env);
     return {
       name: kind.type,
       address: server.address,
+      pid: server.pid,
       store: { type: kind.type, settings: settingsOf(store) },
       [Symbol.asyncDispose]: stop,
     };

@@ -1,4 +1,4 @@
-import { loadDriver } from "../../src/backends/sqlite/driver.js";
+import { loadDriver } from "../../../src/backends/sqlite/driver.js";
 import type { OpenLimit } from "./limit.js";
 
 // As many rows as are wanted at once are one transaction: that is its own way to be fast.
