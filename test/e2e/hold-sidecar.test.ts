@@ -3,28 +3,15 @@
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { Agent } from "node:http";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, test } from "vitest";
-import { connect, type Hold, type LockClient } from "../../src/index.js";
-import { PROGRAM, type DaemonProcess, type Running } from "../support/cli.js";
+import { describe, test } from "vitest";
+import type { Hold } from "../../src/index.js";
+import { PROGRAM, type Running } from "../support/cli.js";
 import { pageOf } from "../support/held-page.js";
-import { HoldHome, hostMs, pause, until } from "../support/hold-cli.js";
+import { hostMs, pause, until } from "../support/hold-cli.js";
+import { holdScene } from "../support/hold-scene.js";
 import { Proxy } from "../support/proxy.js";
 
-let home: HoldHome;
-let daemon: DaemonProcess;
-let client: LockClient;
-let count = 0;
-beforeAll(async () => {
-  home = await HoldHome.make();
-  daemon = await home.daemon();
-  client = connect({ servers: [daemon.address], principal: "bob" });
-});
-afterAll(async () => {
-  await client[Symbol.asyncDispose]();
-  await home[Symbol.asyncDispose]();
-});
-
-const fresh = (): string => `side-${String((count += 1))}`;
+const scene = holdScene("bob", "side-");
 
 /** A sidecar, and the files that it shows in a folder of its own. */
 interface Sidecar {
@@ -38,12 +25,17 @@ interface Sidecar {
 
 function sidecar(
   resources: readonly string[],
-  { servers = [daemon.address], ttl = "10s", flags = [] as readonly string[], folder = "" } = {},
+  {
+    servers = [scene.daemon.address],
+    ttl = "10s",
+    flags = [] as readonly string[],
+    folder = "",
+  } = {},
 ): Sidecar {
-  const own = folder === "" ? join(home.cli.path, `${resources[0] ?? ""}.d`) : folder;
+  const own = folder === "" ? join(scene.home.cli.path, `${resources[0] ?? ""}.d`) : folder;
   mkdirSync(own, { recursive: true });
   const [token, ready] = [join(own, "token"), join(own, "ready")];
-  const running = home.cli.start(
+  const running = scene.home.cli.start(
     [
       ...["hold", ...resources, "--sidecar", "--server", servers.join(","), "--ttl", ttl],
       ...["--token-file", token, "--ready-file", ready, "--http", "127.0.0.1:0", ...flags],
@@ -56,17 +48,17 @@ function sidecar(
 }
 
 function isReady({ ready }: Sidecar): Promise<boolean> {
-  return until("it is ready", () => home.has(ready));
+  return until("it is ready", () => scene.home.has(ready));
 }
 
 /** When the files were seen to be gone, by the host's clock. */
 async function goneAtMs(one: Sidecar): Promise<number> {
-  await until("the files are gone", () => !home.has(one.ready) && !home.has(one.token));
+  await until("the files are gone", () => !scene.home.has(one.ready) && !scene.home.has(one.token));
   return hostMs();
 }
 
 async function heldByBob(resource: string, waitMs = 60_000): Promise<Hold> {
-  const result = await client.hold(resource, { ttlMs: 60_000, waitMs });
+  const result = await scene.client.hold(resource, { ttlMs: 60_000, waitMs });
   if (result.kind !== "granted") throw new Error(result.message);
   return result.hold;
 }
@@ -75,14 +67,14 @@ describe("a sidecar", { concurrent: true }, () => {
   test("shows the token and that it holds, until SIGTERM; then it gives back and exits 0", async ({
     expect,
   }) => {
-    const name = fresh();
+    const name = scene.fresh();
     const one = sidecar([name], { flags: ["--json"] });
     await isReady(one);
-    const lease = await client.current(name);
+    const lease = await scene.client.current(name);
     const token = String(lease?.token);
-    expect(home.read(one.token)).toBe(`${token}\n`);
-    expect(home.read(one.ready)).toBe("");
-    const plain = join(home.cli.path, `${name}.plain`);
+    expect(scene.home.read(one.token)).toBe(`${token}\n`);
+    expect(scene.home.read(one.ready)).toBe("");
+    const plain = join(scene.home.cli.path, `${name}.plain`);
     writeFileSync(plain, "", { mode: 0o644 });
     expect(statSync(one.token).mode).toBe(statSync(plain).mode);
     expect(readdirSync(one.folder).sort()).toEqual(["ready", "token"]);
@@ -97,7 +89,7 @@ describe("a sidecar", { concurrent: true }, () => {
     const ended = await one.running.ended;
     expect(ended).toMatchObject({ code: 0, signal: null, stdout: "" });
     expect(readdirSync(one.folder)).toEqual([]);
-    expect(await client.current(name)).toBeUndefined();
+    expect(await scene.client.current(name)).toBeUndefined();
     const lines = ended.stderr.trim().split("\n");
     expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({
       ...{ locks: [{ resource: name, token }], ended: "released", exit_code: 0 },
@@ -105,14 +97,14 @@ describe("a sidecar", { concurrent: true }, () => {
   });
 
   test("of several locks shows a line for each, in the order of the names", async ({ expect }) => {
-    const [a, b] = [fresh(), fresh()];
+    const [a, b] = [scene.fresh(), scene.fresh()];
     const one = sidecar([b, a]);
     await isReady(one);
     const tokens = await Promise.all(
-      [a, b].map(async (name) => (await client.current(name))?.token),
+      [a, b].map(async (name) => (await scene.client.current(name))?.token),
     );
     const locks = [a, b].map((resource, at) => ({ resource, token: String(tokens[at]) }));
-    expect(home.read(one.token)).toBe(
+    expect(scene.home.read(one.token)).toBe(
       locks.map(({ resource, token }) => `${resource}\t${token}\n`).join(""),
     );
     expect((await pageOf(await one.address(), "/held"))?.body).toMatchObject({ held: true, locks });
@@ -123,9 +115,9 @@ describe("a sidecar", { concurrent: true }, () => {
   test("shows nothing while it waits, not even what an earlier run has left", async ({
     expect,
   }) => {
-    const name = fresh();
+    const name = scene.fresh();
     const held = await heldByBob(name);
-    const folder = join(home.cli.path, `${name}.d`);
+    const folder = join(scene.home.cli.path, `${name}.d`);
     mkdirSync(folder);
     for (const file of ["token", "ready"]) writeFileSync(join(folder, file), "12\n");
     const one = sidecar([name]);
@@ -141,11 +133,11 @@ describe("a sidecar", { concurrent: true }, () => {
     one.running.kill("SIGINT");
     expect((await one.running.ended).signal).toBe("SIGINT");
     expect(readdirSync(folder)).toEqual([]);
-    expect(await client.current(name)).toBeUndefined();
+    expect(await scene.client.current(name)).toBeUndefined();
   });
 
   test("that is told to end while it waits says so with 143", async ({ expect }) => {
-    const name = fresh();
+    const name = scene.fresh();
     await using _held = await heldByBob(name);
     const one = sidecar([name]);
     await one.running.stderrMatches(/you are 1st/u);
@@ -154,10 +146,10 @@ describe("a sidecar", { concurrent: true }, () => {
   });
 
   test("that cannot have it ends like a command's hold", async ({ expect }) => {
-    const name = fresh();
+    const name = scene.fresh();
     await using _held = await heldByBob(name);
     const one = sidecar([name], { flags: ["-n", "-E", "5"] });
-    const other = sidecar([fresh()], { servers: ["127.0.0.1:1"] });
+    const other = sidecar([scene.fresh()], { servers: ["127.0.0.1:1"] });
     expect((await one.running.ended).code).toBe(5);
     expect((await other.running.ended).code).toBe(69);
     expect(readdirSync(other.folder)).toEqual([]);
@@ -166,8 +158,8 @@ describe("a sidecar", { concurrent: true }, () => {
 
 describe("when the lock is lost", { concurrent: true }, () => {
   test("all that says otherwise goes first, and the code is 76", async ({ expect }) => {
-    const name = fresh();
-    await using proxy = await Proxy.open(daemon.address);
+    const name = scene.fresh();
+    await using proxy = await Proxy.open(scene.daemon.address);
     const one = sidecar([name], { servers: [proxy.address], ttl: "2s" });
     await isReady(one);
     const address = await one.address();
@@ -186,7 +178,7 @@ describe("when the lock is lost", { concurrent: true }, () => {
   test.for(["SIGSTOP", "SIGKILL"] as const)(
     "because of a %s, the files are gone before the next holder comes",
     async (signal, { expect }) => {
-      const name = fresh();
+      const name = scene.fresh();
       const one = sidecar([name], { ttl: "2s" });
       await isReady(one);
       const next = heldByBob(name).then((hold) => ({ hold, atMs: hostMs() }));
@@ -206,9 +198,9 @@ describe("when the lock is lost", { concurrent: true }, () => {
 
   // The request lies there when it wakes, beside timers that are overdue, and no guardian's word.
   test("while it was stopped, the first thing that it answers is no", async ({ expect }) => {
-    const name = fresh();
-    const running = home.cli.start([
-      ...["hold", name, "--sidecar", "--server", daemon.address, "--ttl", "2s"],
+    const name = scene.fresh();
+    const running = scene.home.cli.start([
+      ...["hold", name, "--sidecar", "--server", scene.daemon.address, "--ttl", "2s"],
       ...["--http", "127.0.0.1:0"],
     ]);
     await running.stderrMatches(/holding/u);
@@ -227,7 +219,7 @@ describe("when the lock is lost", { concurrent: true }, () => {
   });
 
   test("a guardian that is late leaves the next run's files alone", async ({ expect }) => {
-    const name = fresh();
+    const name = scene.fresh();
     const one = sidecar([name], { ttl: "2s" });
     await isReady(one);
     const guardian = guardianOf(one.running.pid);
@@ -236,18 +228,21 @@ describe("when the lock is lost", { concurrent: true }, () => {
     await one.running.ended;
     const other = sidecar([name], { ttl: "10s", folder: one.folder });
     await other.running.stderrMatches(/holding/u);
-    const token = home.read(other.token);
+    const token = scene.home.read(other.token);
     process.kill(guardian, "SIGCONT");
-    await until("the old guardian has left", () => !home.has(`/proc/${String(guardian)}/cwd`));
-    expect(home.has(other.ready)).toBe(true);
-    expect(home.read(other.token)).toBe(token);
-    expect(token).toBe(`${String((await client.current(name))?.token)}\n`);
+    await until(
+      "the old guardian has left",
+      () => !scene.home.has(`/proc/${String(guardian)}/cwd`),
+    );
+    expect(scene.home.has(other.ready)).toBe(true);
+    expect(scene.home.read(other.token)).toBe(token);
+    expect(token).toBe(`${String((await scene.client.current(name))?.token)}\n`);
     other.running.kill("SIGTERM");
     expect((await other.running.ended).code).toBe(0);
   });
 
   test("a killed guardian is replaced, and the new one removes the files", async ({ expect }) => {
-    const name = fresh();
+    const name = scene.fresh();
     const one = sidecar([name], { ttl: "3s" });
     await isReady(one);
     const guardian = guardianOf(one.running.pid);
@@ -263,11 +258,11 @@ describe("when the lock is lost", { concurrent: true }, () => {
   });
 
   test("with --again it contends again, and shows a token that is greater", async ({ expect }) => {
-    const name = fresh();
-    await using proxy = await Proxy.open(daemon.address);
+    const name = scene.fresh();
+    await using proxy = await Proxy.open(scene.daemon.address);
     const one = sidecar([name], { servers: [proxy.address], ttl: "2s", flags: ["--again"] });
     await isReady(one);
-    const first = BigInt(home.read(one.token).trim());
+    const first = BigInt(scene.home.read(one.token).trim());
     const address = await one.address();
     proxy.freeze();
     await goneAtMs(one);
@@ -278,7 +273,7 @@ describe("when the lock is lost", { concurrent: true }, () => {
     expect(await pageOf(address, "/held")).toMatchObject({ status: 503, body: { held: false } });
     await held.release();
     await isReady(one);
-    const token = home.read(one.token).trim();
+    const token = scene.home.read(one.token).trim();
     expect(BigInt(token)).toBeGreaterThan(first);
     expect((await pageOf(address, "/held"))?.body).toMatchObject({ held: true, token });
     one.running.kill("SIGTERM");
@@ -287,8 +282,8 @@ describe("when the lock is lost", { concurrent: true }, () => {
   });
 
   test("with --again a signal ends the pause at once", async ({ expect }) => {
-    const name = fresh();
-    await using proxy = await Proxy.open(daemon.address);
+    const name = scene.fresh();
+    await using proxy = await Proxy.open(scene.daemon.address);
     const one = sidecar([name], { servers: [proxy.address], ttl: "1s", flags: ["--again"] });
     await isReady(one);
     proxy.freeze();
@@ -303,7 +298,7 @@ describe("its door", { concurrent: true }, () => {
   test("answers nothing but what it is asked for, and no page of another site", async ({
     expect,
   }) => {
-    const one = sidecar([fresh()]);
+    const one = sidecar([scene.fresh()]);
     await isReady(one);
     const address = await one.address();
     expect((await pageOf(address, "/held?x=1"))?.status).toBe(200);
@@ -318,14 +313,21 @@ describe("its door", { concurrent: true }, () => {
 
   test("is on this machine alone, unless told otherwise", async ({ expect }) => {
     const run = (...flags: string[]): Promise<{ code: number; stderr: string }> =>
-      home.cli.run(["hold", fresh(), "--sidecar", "--server", daemon.address, ...flags]);
+      scene.home.cli.run([
+        "hold",
+        scene.fresh(),
+        "--sidecar",
+        "--server",
+        scene.daemon.address,
+        ...flags,
+      ]);
     const open = await run("--http", "0.0.0.0:0");
     expect(open.code).toBe(64);
     expect(open.stderr).toMatch(/can be reached from other machines/u);
-    const taken = await run("--http", daemon.address);
+    const taken = await run("--http", scene.daemon.address);
     expect(taken.code).toBe(64);
     expect(taken.stderr).toMatch(/is in use/u);
-    const one = sidecar([fresh()], { flags: ["--insecure"] });
+    const one = sidecar([scene.fresh()], { flags: ["--insecure"] });
     await isReady(one);
     one.running.kill("SIGTERM");
     expect((await one.running.ended).code).toBe(0);
@@ -344,7 +346,7 @@ describe("what does not go together is refused before anything is taken", () => 
     [["a", "--sidecar", "--ready-file", "/proc"], /the file \/proc cannot be written/u],
     [["a", "--sidecar", "--ready-file", "/proc/self/x"], /the file \/proc\/self\/x cannot/u],
   ] as const)("%j", async ([words, complaint], { expect }) => {
-    const ended = await home.cli.run(["hold", ...words, "--server", daemon.address]);
+    const ended = await scene.home.cli.run(["hold", ...words, "--server", scene.daemon.address]);
     // What stands behind the command is the command's.
     expect(ended).toMatchObject({ code: 64, stdout: "" });
     expect(ended.stderr).toMatch(complaint);
@@ -352,13 +354,13 @@ describe("what does not go together is refused before anything is taken", () => 
 });
 
 function childrenOf(pid: number): number[] {
-  const text = home.read(`/proc/${String(pid)}/task/${String(pid)}/children`);
+  const text = scene.home.read(`/proc/${String(pid)}/task/${String(pid)}/children`);
   return text.split(" ").filter(Boolean).map(Number);
 }
 
 function guardianOf(pid: number): number {
   const [guardian = 0] = childrenOf(pid).filter((child) =>
-    home.read(`/proc/${String(child)}/cmdline`).includes("guardian"),
+    scene.home.read(`/proc/${String(child)}/cmdline`).includes("guardian"),
   );
   return guardian;
 }

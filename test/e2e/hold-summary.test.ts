@@ -1,29 +1,15 @@
 // What `stormlock hold` does about a conflict and a loss, and what it says in the end.
 
-import { afterAll, beforeAll, describe, test } from "vitest";
-import { connect, type LockClient } from "../../src/index.js";
-import type { DaemonProcess, Ended } from "../support/cli.js";
-import { HoldHome, isAlive, pause, until } from "../support/hold-cli.js";
+import { describe, test } from "vitest";
+import type { Ended } from "../support/cli.js";
+import { isAlive, pause, until } from "../support/hold-cli.js";
+import { holdScene } from "../support/hold-scene.js";
 import { Proxy } from "../support/proxy.js";
 
-let home: HoldHome;
-let daemon: DaemonProcess;
-let client: LockClient;
-let count = 0;
-beforeAll(async () => {
-  home = await HoldHome.make();
-  daemon = await home.daemon();
-  client = connect({ servers: [daemon.address], principal: "bob" });
-});
-afterAll(async () => {
-  await client[Symbol.asyncDispose]();
-  await home[Symbol.asyncDispose]();
-});
-
-const fresh = (): string => `s${String((count += 1))}`;
+const scene = holdScene("bob", "s");
 
 async function heldByBob(resource: string): Promise<AsyncDisposable> {
-  const result = await client.hold(resource, { ttlMs: 60_000 });
+  const result = await scene.client.hold(resource, { ttlMs: 60_000 });
   if (result.kind !== "granted") throw new Error(result.message);
   return result.hold;
 }
@@ -32,9 +18,9 @@ function run(
   resources: string | readonly string[],
   flags: readonly string[],
   command: readonly string[],
-  servers: readonly string[] = [daemon.address],
+  servers: readonly string[] = [scene.daemon.address],
 ): Promise<Ended> {
-  return home.run(resources, { servers, ttl: "10s", flags }, command);
+  return scene.home.run(resources, { servers, ttl: "10s", flags }, command);
 }
 
 /** The last line of stderr, and whatever comes before it: all of it JSON. */
@@ -46,21 +32,21 @@ function said({ stderr }: Ended): { summary: Record<string, unknown>; before: ob
 
 describe("-E", { concurrent: true }, () => {
   test("takes the place of 75, and of no other code", async ({ expect }) => {
-    const name = fresh();
+    const name = scene.fresh();
     await using _held = await heldByBob(name);
     const codes = await Promise.all([
       run(name, ["-n", "-E", "3"], ["true"]),
       run(name, ["-w", "200ms", "--conflict-exit-code", "0"], ["true"]),
       run(name, ["-n", "-E255"], ["true"]),
-      run(fresh(), ["-n", "-E", "3"], ["sh", "-c", "exit 75"]),
-      run(fresh(), ["-n", "-E", "3"], ["no-such-command"]),
-      run(fresh(), ["-n", "-E", "3"], ["true"], ["127.0.0.1:1"]),
+      run(scene.fresh(), ["-n", "-E", "3"], ["sh", "-c", "exit 75"]),
+      run(scene.fresh(), ["-n", "-E", "3"], ["no-such-command"]),
+      run(scene.fresh(), ["-n", "-E", "3"], ["true"], ["127.0.0.1:1"]),
     ]);
     expect(codes.map(({ code }) => code)).toEqual([3, 0, 255, 75, 127, 69]);
   });
 
   test.for(["256", "-1", "1.5", "seven", "0x10", "1000"])("%s is no exit code", async (code, t) => {
-    const ended = await run(fresh(), [`--conflict-exit-code=${code}`], ["echo", "ran"]);
+    const ended = await run(scene.fresh(), [`--conflict-exit-code=${code}`], ["echo", "ran"]);
     t.expect(ended).toMatchObject({ code: 64, stdout: "" });
     t.expect(ended.stderr).toMatch(/is no exit code: give a number from 0 to 255/u);
   });
@@ -77,32 +63,32 @@ describe("--on-lost warn", { concurrent: true }, () => {
   test("lets the command go on to its own end, and says so; the code is 76 all the same", async ({
     expect,
   }) => {
-    const name = fresh();
-    await using proxy = await Proxy.open(daemon.address);
+    const name = scene.fresh();
+    await using proxy = await Proxy.open(scene.daemon.address);
     const how = { servers: [proxy.address], ttl: "1s", flags: ["--on-lost", "warn"] };
-    const running = home.hold(name, how, goesOn(home.path(name)));
-    await until("it runs", () => home.has(home.path(name)));
+    const running = scene.home.hold(name, how, goesOn(scene.home.path(name)));
+    await until("it runs", () => scene.home.has(scene.home.path(name)));
     proxy.freeze();
     await running.stderrMatches(/was lost/u);
     // It is lost indeed: somebody else has it while the command goes on.
     await using _held = await heldByBob(name);
-    expect(home.read(home.path(name))).toBe("begun\n");
+    expect(scene.home.read(scene.home.path(name))).toBe("begun\n");
     const ended = await running.ended;
     expect(ended.code).toBe(76);
     expect(ended.stderr).toBe(
       `stormlock: the lock on ${name} was lost, others may hold it now: the command goes on\n`,
     );
-    expect(home.read(home.path(name))).toBe("begun\ndone\n");
+    expect(scene.home.read(scene.home.path(name))).toBe("begun\ndone\n");
   });
 
   test("lets it outlive a wrapper's pause, and the code tells of the loss", async ({ expect }) => {
-    const name = fresh();
-    const how = { servers: [daemon.address], ttl: "1s", flags: ["--on-lost=warn"] };
-    const running = home.hold(name, how, goesOn(home.path(name)));
-    await until("it runs", () => home.has(home.path(name)));
+    const name = scene.fresh();
+    const how = { servers: [scene.daemon.address], ttl: "1s", flags: ["--on-lost=warn"] };
+    const running = scene.home.hold(name, how, goesOn(scene.home.path(name)));
+    await until("it runs", () => scene.home.has(scene.home.path(name)));
     running.kill("SIGSTOP");
     await using _held = await heldByBob(name);
-    await until("it is done", () => home.read(home.path(name)).includes("done"));
+    await until("it is done", () => scene.home.read(scene.home.path(name)).includes("done"));
     running.kill("SIGCONT");
     expect((await running.ended).code).toBe(76);
   });
@@ -110,29 +96,31 @@ describe("--on-lost warn", { concurrent: true }, () => {
   test("ends it by the grace all the same when the wrapper dies after the loss", async ({
     expect,
   }) => {
-    const name = fresh();
-    await using proxy = await Proxy.open(daemon.address);
+    const name = scene.fresh();
+    await using proxy = await Proxy.open(scene.daemon.address);
     const flags = ["--on-lost", "warn", "--grace", "300ms"];
     const script = 'trap "echo asked >>$0" TERM; echo $$ >$0; while :; do sleep 0.05; done';
     const how = { servers: [proxy.address], ttl: "1s", flags };
-    const running = home.hold(name, how, ["bash", "-c", script, home.path(name)]);
-    const pid = Number(await until("it runs", () => home.read(home.path(name)) || false));
+    const running = scene.home.hold(name, how, ["bash", "-c", script, scene.home.path(name)]);
+    const pid = Number(
+      await until("it runs", () => scene.home.read(scene.home.path(name)) || false),
+    );
     proxy.freeze();
     await running.stderrMatches(/was lost/u);
     await pause(500);
     expect(isAlive(pid)).toBe(true);
     running.kill("SIGKILL");
-    await until("it was asked", () => home.read(home.path(name)).includes("asked"));
+    await until("it was asked", () => scene.home.read(scene.home.path(name)).includes("asked"));
     await until("it is dead", () => !isAlive(pid), 10_000);
   });
 
   test("changes nothing while the lock is held", async ({ expect }) => {
-    const ended = await run(fresh(), ["--on-lost", "warn"], ["sh", "-c", "exit 7"]);
+    const ended = await run(scene.fresh(), ["--on-lost", "warn"], ["sh", "-c", "exit 7"]);
     expect(ended).toMatchObject({ code: 7, stderr: "" });
   });
 
   test("kill is what happens without it, and nothing else is known", async ({ expect }) => {
-    const ended = await run(fresh(), ["--on-lost", "ignore"], ["true"]);
+    const ended = await run(scene.fresh(), ["--on-lost", "ignore"], ["true"]);
     expect(ended.code).toBe(64);
     expect(ended.stderr).toMatch(/none of kill, warn/u);
   });
@@ -142,8 +130,8 @@ describe("--json", { concurrent: true }, () => {
   test("says in the last line on stderr what was held, how long, and how it ended", async ({
     expect,
   }) => {
-    const [b, a] = [`${fresh()}/b`, `${fresh()}/a`];
-    const out = home.path(a.replace("/", "-"));
+    const [b, a] = [`${scene.fresh()}/b`, `${scene.fresh()}/a`];
+    const out = scene.home.path(a.replace("/", "-"));
     const script =
       'echo "$STORMLOCK_FENCING_TOKEN" >"$0"; echo mine; echo too >&2; sleep 0.3; exit 7';
     const ended = await run([b, a], ["--json"], ["sh", "-c", script, out]);
@@ -152,7 +140,7 @@ describe("--json", { concurrent: true }, () => {
     expect(lines[0]).toBe("too");
     expect(lines).toHaveLength(3);
     const summary = JSON.parse(lines[1] ?? "") as Record<string, unknown>;
-    const tokens = home.read(out).trim().split("\n");
+    const tokens = scene.home.read(out).trim().split("\n");
     const names = [b, a].sort();
     expect(summary).toEqual({
       locks: names.map((resource, at) => ({ resource, token: tokens[at] })),
@@ -165,11 +153,13 @@ describe("--json", { concurrent: true }, () => {
   });
 
   test("tells the time that was waited for", async ({ expect }) => {
-    const name = fresh();
+    const name = scene.fresh();
     const held = await heldByBob(name);
-    const running = home.hold(name, { servers: [daemon.address], ttl: "10s", flags: ["--json"] }, [
-      "true",
-    ]);
+    const running = scene.home.hold(
+      name,
+      { servers: [scene.daemon.address], ttl: "10s", flags: ["--json"] },
+      ["true"],
+    );
     await running.stderrMatches(/you are 1st/u);
     await pause(600);
     await held[Symbol.asyncDispose]();
@@ -184,22 +174,22 @@ describe("--json", { concurrent: true }, () => {
     ["not-found", 127, ["no-such-command"]],
     ["not-executable", 126, ["/"]],
   ] as const)("a command's end is %s: %d", async ([word, code, command], { expect }) => {
-    const { summary } = said(await run(fresh(), ["--json"], command));
+    const { summary } = said(await run(scene.fresh(), ["--json"], command));
     expect(summary).toMatchObject({ ended: word, exit_code: code });
   });
 
   test("a wait's end is not-acquired, stopped or unreachable, and no token is told", async ({
     expect,
   }) => {
-    const name = fresh();
+    const name = scene.fresh();
     await using _held = await heldByBob(name);
     const refused = await run(name, ["--json", "-n", "-E", "9"], ["true"]);
     expect(said(refused)).toMatchObject({
       before: [{ error: "lock-held" }],
       summary: { locks: [{ resource: name }], held_ms: 0, ended: "not-acquired", exit_code: 9 },
     });
-    const how = { servers: [daemon.address], ttl: "10s", flags: ["--json"] };
-    const stopped = home.hold(name, how, ["true"]);
+    const how = { servers: [scene.daemon.address], ttl: "10s", flags: ["--json"] };
+    const stopped = scene.home.hold(name, how, ["true"]);
     await stopped.stderrMatches(/you are 1st/u);
     stopped.kill("SIGTERM");
     expect(said(await stopped.ended).summary).toMatchObject({ ended: "stopped", exit_code: 143 });
@@ -213,8 +203,8 @@ describe("--json", { concurrent: true }, () => {
   test("a ttl that the daemon refuses is failed, and the error before it says why", async ({
     expect,
   }) => {
-    const how = { servers: [daemon.address], ttl: "900ms", flags: ["--json"] };
-    const ended = await home.run(fresh(), how, ["true"]);
+    const how = { servers: [scene.daemon.address], ttl: "900ms", flags: ["--json"] };
+    const ended = await scene.home.run(scene.fresh(), how, ["true"]);
     expect(said(ended)).toMatchObject({
       before: [{ error: "invalid-field" }],
       summary: { ended: "failed", exit_code: 64 },
@@ -222,14 +212,14 @@ describe("--json", { concurrent: true }, () => {
   });
 
   test.for(["kill", "warn"] as const)("a loss is lost, with --on-lost %s", async (onLost, t) => {
-    const name = fresh();
-    await using proxy = await Proxy.open(daemon.address);
+    const name = scene.fresh();
+    await using proxy = await Proxy.open(scene.daemon.address);
     const flags = ["--json", "--on-lost", onLost];
     const script = 'touch "$0"; for i in $(seq 50); do sleep 0.05; done';
-    const running = home.hold(name, { servers: [proxy.address], ttl: "1s", flags }, [
-      ...["sh", "-c", script, home.path(name)],
+    const running = scene.home.hold(name, { servers: [proxy.address], ttl: "1s", flags }, [
+      ...["sh", "-c", script, scene.home.path(name)],
     ]);
-    await until("it runs", () => home.has(home.path(name)));
+    await until("it runs", () => scene.home.has(scene.home.path(name)));
     proxy.freeze();
     const { summary, before } = said(await running.ended);
     t.expect(before).toMatchObject([{ note: t.expect.stringContaining("was lost") as string }]);
