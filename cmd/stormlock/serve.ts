@@ -1,4 +1,5 @@
 import { daemonRules, type Config, type Flags } from "../../src/config/index.js";
+import type { Backend } from "../../src/lock/backend.js";
 import { openLocks, type OpenLocks } from "../../src/open.js";
 import { HoldHub } from "../../src/rpc/hold-hub.js";
 import { openLog } from "../../src/rpc/log.js";
@@ -77,18 +78,21 @@ async function doorsOf({
   };
 }
 
-// A look at every store; each thing that should be changed there is said once.
+// A look at every store, all at the same time, so that one that is away hides nothing of the
+// others; each thing that should be changed there is said once.
 function warningOnce({ backends }: OpenLocks, note: (text: string) => void): () => Promise<void> {
   const said = new Set<string>();
-  return async () => {
-    for (const [name, backend] of backends) {
-      await backend.check();
-      for (const warning of backend.warnings ?? []) {
-        const text = `${name}: ${warning}`;
-        if (!said.has(text)) note(text);
-        said.add(text);
-      }
+  const look = async ([name, backend]: readonly [string, Backend]): Promise<void> => {
+    await backend.check();
+    for (const warning of backend.warnings ?? []) {
+      const text = `${name}: ${warning}`;
+      if (!said.has(text)) note(text);
+      said.add(text);
     }
+  };
+  return async () => {
+    const looks = await Promise.allSettled([...backends].map(look));
+    for (const seen of looks) if (seen.status === "rejected") throw seen.reason;
   };
 }
 

@@ -154,6 +154,35 @@ describe("a daemon whose store cannot be had", () => {
     await running.stderrMatches(/"msg":"ready"/u);
   });
 
+  it("hears what its other stores have to say all the same", async () => {
+    const broken = await home.file("broken.db", "this is no database, but long enough for one");
+    const modest = await home.file(
+      "modest.mjs",
+      `export const backend = {
+        settings: ({ z }) => z.strictObject({}),
+        open: async () => ({
+          traits: { type: "modest", place: "here", minTtlMs: 1000, takeoverSlackMs: 0 },
+          warnings: ["its clock is set by hand"],
+          acquire: async () => [], renew: async () => [], release: async () => [],
+          current: async () => [], list: async () => [], watch: () => () => {},
+          check: async () => {}, [Symbol.asyncDispose]: async () => {},
+        }),
+      };`,
+    );
+    const path = await home.file(
+      "warned.toml",
+      [
+        `[default]\nbackend = "late"`,
+        `[backend.late]\ntype = "sqlite"\npath = "${broken}"`,
+        `[backend.other]\ntype = "${modest}"`,
+      ].join("\n"),
+    );
+    const { running } = await home.daemon(["-c", path]);
+    await running.stderrMatches(/not ready: [^"]*broken\.db/u);
+    await running.stderrMatches(/other: its clock is set by hand/u);
+    expect(running.stderr.match(/set by hand/gu)).toHaveLength(1);
+  });
+
   it("leaves out what the older tool's file has no usable section for", async () => {
     const store = join(home.path, "s.db");
     const lines = `[default]\nbackend=sqlite\n[theirs]\nbackend=mysql\n[backend.sqlite]\npath=${store}\n`;
