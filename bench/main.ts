@@ -7,9 +7,10 @@ import { parseArgs } from "node:util";
 import { stores as allStores } from "../test/support/stores.js";
 import { machine, writeIntoPage } from "./page.js";
 import type { Run, Section } from "./section.js";
+import { command } from "./command/section.js";
 import { unary } from "./unary/section.js";
 
-const SECTIONS: readonly Section[] = [unary];
+const SECTIONS: readonly Section[] = [unary, command];
 
 const HELP = `make bench, or npm run bench -- [OPTION...]
   --quick        one short round of everything: whether it works, not how fast it is
