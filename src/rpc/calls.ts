@@ -8,6 +8,11 @@ import { Code } from "./status.js";
 // A call in flight costs about 10 KiB. With this many, somebody is not asking for locks.
 const MOST_IN_FLIGHT = 20_000;
 
+// A Hold stream costs about as much, but it is there to stay: a program that holds one lock needs
+// one. They have places of their own, so that many holders keep no callers out, and no calls
+// keep out a holder who comes back to resume.
+const MOST_HOLDS = 150_000;
+
 // What callers get wrong, and what happens every day: worth a line, not a warning.
 const ORDINARY: ReadonlySet<number> = new Set([
   Code.CANCELLED,
@@ -20,6 +25,8 @@ const ORDINARY: ReadonlySet<number> = new Set([
   Code.UNAUTHENTICATED,
 ]);
 
+const HOLD = "/stormlock.v1.LockService/Hold";
+
 /** The fields of a request that matter here. */
 interface Named {
   readonly resource?: unknown;
@@ -29,8 +36,10 @@ interface Named {
 export interface CallsOptions {
   readonly clock: Clock;
   readonly log: Log;
-  /** How many may be in flight, over all doors. */
+  /** How many may be in flight, over all doors, Hold streams not counted. */
   readonly mostInFlight?: number;
+  /** How many Hold streams may be open. */
+  readonly mostHolds?: number;
 }
 
 /** Every call of every door, from its first byte to its last: counted, timed, told. */
@@ -38,15 +47,18 @@ export class Calls {
   readonly clock: Clock;
   readonly log: Log;
   readonly #mostInFlight: number;
+  readonly #mostHolds: number;
   readonly #inFlight = new Set<Call>();
   readonly #idle: (() => void)[] = [];
   #metrics: Metrics | undefined;
+  #holds = 0;
   #isDraining = false;
 
-  constructor({ clock, log, mostInFlight = MOST_IN_FLIGHT }: CallsOptions) {
+  constructor({ clock, log, mostInFlight = MOST_IN_FLIGHT, mostHolds = MOST_HOLDS }: CallsOptions) {
     this.clock = clock;
     this.log = log;
     this.#mostInFlight = mostInFlight;
+    this.#mostHolds = mostHolds;
   }
 
   /** Where the numbers go from now on. */
@@ -66,15 +78,23 @@ export class Calls {
   open(method: string, peer: string): Call {
     const call = new Call(this, method, peer);
     this.#inFlight.add(call);
+    if (call.isHold) this.#holds += 1;
     return call;
   }
 
-  /** Why no further call of the lock service can be taken just now. */
-  refusal(): LockError | undefined {
+  /** Why this call of the lock service, which has been opened, cannot be taken just now. */
+  refusal(call: Call): LockError | undefined {
     if (this.#isDraining) {
       return new LockError("unavailable", "this daemon is about to stop; ask another, or again");
     }
-    if (this.#inFlight.size > this.#mostInFlight) {
+    if (call.isHold) {
+      if (this.#holds <= this.#mostHolds) return undefined;
+      return new LockError(
+        "overloaded",
+        `${String(this.#mostHolds)} Hold streams are open, which is the limit; keep more leases on each`,
+      );
+    }
+    if (this.#inFlight.size - this.#holds > this.#mostInFlight) {
       return new LockError(
         "overloaded",
         `${String(this.#mostInFlight)} calls are in flight, which is the limit; ask again later`,
@@ -108,7 +128,7 @@ export class Calls {
 
   /** For Call alone. */
   close(call: Call, code: number, seconds: number): void {
-    this.#inFlight.delete(call);
+    if (this.#inFlight.delete(call) && call.isHold) this.#holds -= 1;
     this.#metrics?.observe(call.method, code, seconds);
     this.#tellIdle();
   }
@@ -140,6 +160,10 @@ export class Call {
 
   get isOfLocks(): boolean {
     return this.method.startsWith("/stormlock.");
+  }
+
+  get isHold(): boolean {
+    return this.method === HOLD;
   }
 
   /** Whether its request is there, so that something may have been done. */

@@ -61,7 +61,7 @@ async function answered<Q, A>(
   const visit = context.values.get(VISIT);
   visit?.call.received(request);
   try {
-    const refusal = calls.refusal();
+    const refusal = visit === undefined ? undefined : calls.refusal(visit.call);
     if (refusal !== undefined) throw refusal;
     const answer = await ask(request, { signal: context.signal, identity: visit?.identity });
     visit?.call.end(Code.OK, "");
