@@ -1,14 +1,7 @@
 // Leases and durations between the domain's form and the API's.
 
-import { create } from "@bufbuild/protobuf";
-import {
-  durationFromMs,
-  durationMs,
-  TimestampSchema,
-  type Duration,
-  type Timestamp,
-} from "@bufbuild/protobuf/wkt";
-import { LeaseSchema, type Lease as LeaseMessage } from "../gen/stormlock/v1/lock_pb.js";
+import { durationFromMs, durationMs, type Duration, type Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Lease as LeaseMessage } from "../gen/stormlock/v1/lock_pb.js";
 import { LockError } from "../lock/errors.js";
 import type { Lease } from "../lock/lease.js";
 
@@ -20,18 +13,20 @@ export interface LeaseView {
 }
 
 export function leaseToMessage(lease: Lease, view: LeaseView): LeaseMessage {
-  return create(LeaseSchema, {
+  // Spelt out: `create` goes through the descriptor for it, at ten times the cost.
+  return {
+    $typeName: "stormlock.v1.Lease",
     resource: lease.resource,
     leaseId: view.withId ? lease.leaseId : "",
     principal: lease.principal,
     fencingToken: lease.token,
     createTime: timestampFromUs(lease.createdAtUs),
     expireTime: timestampFromUs(lease.expiresAtUs),
-    ttl: durationFromMs(lease.ttlMs),
-    validFor: durationFromMs(Math.max(0, Math.floor(view.validForMs ?? lease.remainingMs))),
+    ttl: wholeMs(lease.ttlMs),
+    validFor: wholeMs(Math.max(0, Math.floor(view.validForMs ?? lease.remainingMs))),
     reason: lease.reason,
     labels: { ...lease.labels },
-  });
+  };
 }
 
 export function leaseFromMessage(message: LeaseMessage): Lease {
@@ -61,9 +56,16 @@ export function optionalMs(duration: Duration | undefined): number | undefined {
   return duration === undefined ? undefined : durationMs(duration);
 }
 
+function wholeMs(ms: number): Duration {
+  const seconds = Math.floor(ms / 1000);
+  const nanos = (ms - seconds * 1000) * 1_000_000;
+  return { $typeName: "google.protobuf.Duration", seconds: BigInt(seconds), nanos };
+}
+
 function timestampFromUs(us: bigint): Timestamp {
   const seconds = us / 1_000_000n;
-  return create(TimestampSchema, { seconds, nanos: Number(us - seconds * 1_000_000n) * 1000 });
+  const nanos = Number(us - seconds * 1_000_000n) * 1000;
+  return { $typeName: "google.protobuf.Timestamp", seconds, nanos };
 }
 
 function timestampUs(timestamp: Timestamp | undefined): bigint {

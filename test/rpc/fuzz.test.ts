@@ -1,6 +1,7 @@
 import * as grpc from "@grpc/grpc-js";
 import { expect, it } from "vitest";
 import { startDaemon } from "./support/daemon.js";
+import { Dice } from "./support/dice.js";
 import {
   callHeaders,
   END_HEADERS,
@@ -15,31 +16,6 @@ import { StockClient } from "./support/stock-client.js";
 
 const FUZZ_MS = process.env["STORMLOCK_LONG"] === "1" ? 60_000 : 20_000;
 const METHODS = ["Acquire", "Renew", "Release", "Current", "IsHeld", "List", "Hold", ""];
-
-/** Random numbers that can be had again: mulberry32. */
-class Dice {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** 0 to below - 1. */
-  roll(below: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  }
-
-  bytes(most: number): Buffer {
-    return Buffer.from(Array.from({ length: this.roll(most) }, () => this.roll(256)));
-  }
-
-  pick<T>(from: readonly [T, ...T[]]): T {
-    return from[this.roll(from.length)] ?? from[0];
-  }
-}
 
 // Well-formed on the outside more often than not, so that the inside is reached too.
 function http2Bytes(dice: Dice): Buffer {
