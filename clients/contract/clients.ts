@@ -1,0 +1,20 @@
+import { resolve } from "node:path";
+
+/** A client library, by the program that shows what it does. */
+export interface ClientKind {
+  readonly name: string;
+  /** Why it cannot be tried on this machine, in one line; in CI that is a failure instead. */
+  readonly missing: string | undefined;
+  /** What starts its actor. */
+  readonly command: readonly string[];
+}
+
+const ACTORS = resolve("clients/contract/actors");
+
+export const clients: readonly ClientKind[] = [
+  {
+    name: "typescript",
+    missing: undefined,
+    command: [process.execPath, `${ACTORS}/typescript.js`],
+  },
+];

@@ -1,0 +1,240 @@
+// The contract of a holder: what every client library keeps, whatever becomes of networks,
+// daemons and itself. The sentences behind it are in docs/guarantees.md.
+
+import { expect } from "vitest";
+import { hostMs, pause } from "../../test/support/hold-cli.js";
+import { taken, type Scene } from "./scene.js";
+
+const TTL_MS = 3000;
+const WAIT_MS = 20_000;
+
+// As long as a daemon may take to start on a busy machine.
+const RESTART_TTL_MS = 10_000;
+
+const order = (resource: string, waitMs = WAIT_MS, ttlMs = TTL_MS) => ({
+  ...{ resource, waitMs, ttlMs },
+});
+
+export interface Scenario {
+  readonly name: string;
+  readonly play: (scene: Scene) => Promise<void>;
+}
+
+export const scenarios: readonly Scenario[] = [
+  {
+    name: "a free lock is granted, kept beyond its ttl, and given back",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const rival = scene.rival(daemon);
+      const actor = scene.actor([daemon.address]);
+      actor.hold(order("r"));
+      const token = await actor.granted("r");
+      expect(await rival.current("r")).toMatchObject({ token, principal: "actor" });
+      await pause(2 * TTL_MS);
+      await actor.stillHolds("r");
+      expect((await rival.current("r"))?.token).toBe(token);
+      actor.release("r");
+      await actor.until("r", "it is released", ({ isReleased }) => isReleased);
+      const { hold, atMs } = await taken(rival, "r");
+      expect(hold.token).toBeGreaterThan(token);
+      expect(actor.lastHeldAtMs("r")).toBeLessThan(atMs);
+      expect(actor.told("r").isLost).toBe(false);
+    },
+  },
+  {
+    name: "a lock that somebody else holds is refused, with the holder's name",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      await taken(scene.rival(daemon), "r");
+      const actor = scene.actor([daemon.address]);
+      actor.hold(order("r", 0));
+      const told = await actor.until("r", "it is refused", (is) => is.refusedFor !== undefined);
+      expect(told).toMatchObject({ refusedFor: "rival", token: undefined, heldAtMs: [] });
+    },
+  },
+  {
+    name: "who waits is granted when the holder gives it back, and claims nothing before",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const { hold } = await taken(scene.rival(daemon), "r");
+      const actor = scene.actor([daemon.address]);
+      actor.hold(order("r"));
+      await pause(TTL_MS + 1000); // The time in the queue counts for nothing.
+      expect(actor.told("r").heldAtMs).toEqual([]);
+      const releasedAtMs = hostMs();
+      expect(await hold.release()).toBe("released");
+      expect(await actor.granted("r")).toBeGreaterThan(hold.token);
+      expect(actor.told("r").heldAtMs[0]).toBeGreaterThan(releasedAtMs);
+      await pause(TTL_MS + 1000);
+      await actor.stillHolds("r");
+    },
+  },
+  {
+    name: "a connection that is cut, again and again, costs nothing",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const proxy = await scene.proxy(daemon);
+      const actor = scene.actor([proxy.address]);
+      actor.hold(order("r"));
+      const token = await actor.granted("r");
+      for (let n = 0; n < 3; n++) {
+        proxy.cut();
+        await pause(0.8 * TTL_MS);
+        await actor.stillHolds("r");
+      }
+      expect(proxy.connections).toBeGreaterThan(3);
+      expect((await scene.rival(daemon).current("r"))?.token).toBe(token);
+      expect(actor.told("r").isLost).toBe(false);
+    },
+  },
+  {
+    name: "a daemon that is killed and comes back within the ttl costs nothing",
+    play: async (scene: Scene): Promise<void> => {
+      const first = await scene.daemon();
+      const actor = scene.actor([first.address]);
+      actor.hold(order("r", WAIT_MS, RESTART_TTL_MS));
+      const token = await actor.granted("r");
+      first.running.kill("SIGKILL");
+      await first.running.ended;
+      const second = await scene.daemon(first.address);
+      await pause(RESTART_TTL_MS);
+      await actor.stillHolds("r");
+      expect((await scene.rival(second).current("r"))?.token).toBe(token);
+    },
+  },
+  {
+    name: "a daemon that is killed leaves the lock with the next address",
+    play: async (scene: Scene): Promise<void> => {
+      const [first, second] = [await scene.daemon(), await scene.daemon()];
+      const actor = scene.actor([first.address, second.address]);
+      actor.hold(order("r"));
+      const token = await actor.granted("r");
+      first.running.kill("SIGKILL");
+      await pause(2 * TTL_MS);
+      await actor.stillHolds("r");
+      expect((await scene.rival(second).current("r"))?.token).toBe(token);
+    },
+  },
+  {
+    name: "a daemon that stops in order leaves the lock with the next address",
+    play: async (scene: Scene): Promise<void> => {
+      const [first, second] = [await scene.daemon(), await scene.daemon()];
+      const actor = scene.actor([first.address, second.address]);
+      actor.hold(order("r"));
+      const token = await actor.granted("r");
+      first.running.kill("SIGTERM");
+      expect((await first.running.ended).code).toBe(0);
+      await pause(TTL_MS);
+      await actor.stillHolds("r");
+      expect((await scene.rival(second).current("r"))?.token).toBe(token);
+    },
+  },
+  {
+    name: "a daemon that is frozen leaves the lock with the next address",
+    play: async (scene: Scene): Promise<void> => {
+      const [first, second] = [await scene.daemon(), await scene.daemon()];
+      const proxy = await scene.proxy(first);
+      const actor = scene.actor([proxy.address, second.address]);
+      actor.hold(order("r"));
+      const token = await actor.granted("r");
+      proxy.freeze();
+      await pause(2 * TTL_MS);
+      await actor.stillHolds("r");
+      expect((await scene.rival(second).current("r"))?.token).toBe(token);
+    },
+  },
+  {
+    name: "a daemon that is frozen past the deadline, and no other: lost before the next holder",
+    play: async (scene: Scene): Promise<void> => {
+      const [frozen, other] = [await scene.daemon(), await scene.daemon()];
+      const actor = scene.actor([frozen.address]);
+      actor.hold(order("r"));
+      const token = await actor.granted("r");
+      frozen.running.kill("SIGSTOP");
+      try {
+        const { hold, atMs } = await taken(scene.rival(other), "r");
+        expect(actor.lastHeldAtMs("r")).toBeLessThan(atMs);
+        await actor.until("r", "it is lost", ({ isLost }) => isLost);
+        expect(hold.token).toBeGreaterThan(token);
+      } finally {
+        frozen.running.kill("SIGCONT");
+      }
+      await pause(1000); // What was on its way arrives, and revives nothing.
+      expect(hostMs() - actor.lastHeldAtMs("r")).toBeGreaterThan(1000);
+    },
+  },
+  {
+    name: "a network that is silent past the deadline: lost before the next holder, for good",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const proxy = await scene.proxy(daemon);
+      const actor = scene.actor([proxy.address]);
+      actor.hold(order("r"));
+      await actor.granted("r");
+      proxy.freeze();
+      const { atMs } = await taken(scene.rival(daemon), "r");
+      expect(actor.lastHeldAtMs("r")).toBeLessThan(atMs);
+      await actor.until("r", "it is lost", ({ isLost }) => isLost);
+      proxy.pass({ kind: "free" });
+      await pause(1500);
+      expect(actor.lastHeldAtMs("r")).toBeLessThan(atMs);
+    },
+  },
+  {
+    name: "a holder that is stopped past its deadline claims nothing when it goes on",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const actor = scene.actor([daemon.address]);
+      actor.hold(order("r"));
+      await actor.granted("r");
+      actor.pause();
+      const { atMs } = await taken(scene.rival(daemon), "r");
+      await pause(500);
+      actor.goOn();
+      await actor.until("r", "it is lost", ({ isLost }) => isLost);
+      expect(actor.lastHeldAtMs("r")).toBeLessThan(atMs);
+    },
+  },
+  {
+    name: "a lease that is released by its id elsewhere is lost at the next heartbeat",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const rival = scene.rival(daemon);
+      const actor = scene.actor([daemon.address]);
+      actor.hold(order("r"));
+      await actor.granted("r");
+      const lease = await rival.current("r");
+      expect(await rival.release("r", lease?.leaseId ?? "")).toBe("released");
+      await actor.until("r", "it is lost", ({ isLost }) => isLost);
+    },
+  },
+  {
+    name: "a slow network keeps the lock, late as its answers are",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const proxy = await scene.proxy(daemon);
+      proxy.pass({ kind: "late", byMs: 150 });
+      const actor = scene.actor([proxy.address]);
+      actor.hold(order("r"));
+      const token = await actor.granted("r");
+      await pause(2 * TTL_MS);
+      await actor.stillHolds("r");
+      expect((await scene.rival(daemon).current("r"))?.token).toBe(token);
+    },
+  },
+  {
+    name: "a hundred locks are kept by one client",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const actor = scene.actor([daemon.address]);
+      const names = Array.from({ length: 100 }, (_, n) => `many/${String(n)}`);
+      for (const name of names) actor.hold(order(name));
+      for (const name of names) await actor.granted(name);
+      await pause(2 * TTL_MS);
+      for (const name of names) {
+        await actor.stillHolds(name);
+        expect(actor.told(name).isLost, name).toBe(false);
+      }
+    },
+  },
+];

@@ -1,0 +1,66 @@
+// What a scenario is played on: daemons over one store, networks to them that can be spoilt, a
+// rival, and the actor.
+
+import { connect, type Hold, type LockClient } from "../../src/index.js";
+import type { DaemonProcess } from "../../test/support/cli.js";
+import { HoldHome, hostMs } from "../../test/support/hold-cli.js";
+import { Proxy } from "../../test/support/proxy.js";
+import { Actor } from "./actor.js";
+
+export class Scene implements AsyncDisposable {
+  readonly #command: readonly string[];
+  readonly #home: HoldHome;
+  readonly #open: AsyncDisposable[] = [];
+
+  private constructor(command: readonly string[], home: HoldHome) {
+    this.#command = command;
+    this.#home = home;
+  }
+
+  static async set(command: readonly string[]): Promise<Scene> {
+    return new Scene(command, await HoldHome.make());
+  }
+
+  /** Starts a daemon over the store, on the address of one that was there before if it is given. */
+  daemon(address?: string): Promise<DaemonProcess> {
+    return this.#home.daemon(address);
+  }
+
+  async proxy({ address }: DaemonProcess): Promise<Proxy> {
+    return this.#owned(await Proxy.open(address));
+  }
+
+  actor(servers: readonly string[]): Actor {
+    return this.#owned(new Actor(this.#command, servers, "actor"));
+  }
+
+  /** Somebody else, on the library that is tested most. */
+  rival({ address }: DaemonProcess): LockClient {
+    return this.#owned(connect({ servers: [address], principal: "rival" }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const opened of this.#open.reverse()) await opened[Symbol.asyncDispose]();
+    await this.#home[Symbol.asyncDispose]();
+  }
+
+  #owned<T extends AsyncDisposable>(opened: T): T {
+    this.#open.push(opened);
+    return opened;
+  }
+}
+
+/** A lock that the rival has got, and since when at the earliest, by the host's monotonic clock. */
+export interface Taken {
+  readonly hold: Hold;
+  readonly atMs: number;
+}
+
+/** The rival takes it as soon as it may. */
+export async function taken(rival: LockClient, resource: string): Promise<Taken> {
+  const result = await rival.hold(resource, { ttlMs: 60_000, waitMs: 30_000 });
+  if (result.kind !== "granted") throw new Error(result.message);
+  // The store tells when by its wall clock, which is this host's.
+  const wallMs = Number(result.hold.lease.createdAtUs) / 1000;
+  return { hold: result.hold, atMs: wallMs - (Date.now() - hostMs()) };
+}
