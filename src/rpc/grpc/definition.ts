@@ -9,8 +9,6 @@ import {
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
 import { LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
-import { decoderOf } from "./decoder.js";
-import { Backwards, encoderOf } from "./encoder.js";
 
 /** What a handler is given: a message, or why the bytes that came are none. */
 export type Received<M extends Message = Message> = M | LockError;
@@ -43,26 +41,17 @@ function isBidi(method: DescMethod): boolean {
   return method.methodKind === "bidi_streaming";
 }
 
-const scratch = new Backwards();
-
-/**
- * A message's bytes, as the Buffer that grpc-js asks for.
- * @param headroom how many bytes to leave before them, for the caller to set
- */
-export function serialize(schema: DescMessage, message: Message, headroom = 0): Buffer {
-  scratch.clear();
-  if (encoderOf(schema)?.(message, scratch) === true) return scratch.taken(headroom);
+/** A message's bytes, as the Buffer that grpc-js asks for; nothing is copied. */
+export function serialize(schema: DescMessage, message: Message): Buffer {
   const bytes = toBinary(schema, message);
-  const copy = Buffer.allocUnsafe(headroom + bytes.length);
-  copy.set(bytes, headroom);
-  return copy;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 // grpc-js would answer a throw with INTERNAL, which means "ask again".
 function receive(schema: DescMessage, bytes: Buffer): Received {
   if (bytes.length > LIMITS.messageBytes) return tooLarge(bytes.length);
   try {
-    return decoderOf(schema)?.(bytes, 0, bytes.length) ?? fromBinary(schema, bytes);
+    return fromBinary(schema, bytes);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     return new LockError(
