@@ -47,8 +47,8 @@ export function serialize(schema: DescMessage, message: Message): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-// grpc-js would answer a throw with INTERNAL, which means "ask again".
-function receive(schema: DescMessage, bytes: Buffer): Received {
+/** A message that has come. (grpc-js would answer a throw with INTERNAL, which means "ask again".) */
+export function receive(schema: DescMessage, bytes: Buffer): Received {
   if (bytes.length > LIMITS.messageBytes) return tooLarge(bytes.length);
   try {
     return fromBinary(schema, bytes);

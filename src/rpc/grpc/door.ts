@@ -5,18 +5,12 @@ import {
   Server as GrpcServer,
   ServerCredentials,
   type ConnectionInjector,
-  type handleBidiStreamingCall,
   type handleUnaryCall,
-  type ServerDuplexStream,
   type ServerUnaryCall,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
-import {
-  LockService as LockServiceDescriptor,
-  type HoldRequest,
-  type HoldResponse,
-} from "../../gen/stormlock/v1/lock_pb.js";
+import { LockService as LockServiceDescriptor } from "../../gen/stormlock/v1/lock_pb.js";
 import { asLockError, LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
 import type { Calls } from "../calls.js";
@@ -24,7 +18,7 @@ import type { HoldHub } from "../hold-hub.js";
 import type { CallContext, LockService } from "../service.js";
 import { grpcDefinition, methodPath, type Received } from "./definition.js";
 import { guardStreams } from "./guard.js";
-import { serveHold } from "./hold-door.js";
+import { serveHold, type HoldCall } from "./hold-door.js";
 import { addReflection } from "./reflection.js";
 import { failedStatus } from "./trailer.js";
 import { CallWatch } from "./watch.js";
@@ -119,7 +113,7 @@ export class GrpcDoor implements AsyncDisposable {
 
   #handlers(service: LockService, holds: HoldHub): UntypedServiceImplementation {
     const unary = LockServiceDescriptor.methods.filter(({ methodKind }) => methodKind === "unary");
-    const hold: handleBidiStreamingCall<Received<HoldRequest>, HoldResponse> = (call) => {
+    const hold = (call: HoldCall): void => {
       serveHold(call, holds, this.#identityOf(call));
     };
     return {
@@ -155,8 +149,7 @@ export class GrpcDoor implements AsyncDisposable {
   }
 
   #identityOf(
-    call:
-      ServerUnaryCall<Received, Message> | ServerDuplexStream<Received<HoldRequest>, HoldResponse>,
+    call: Pick<ServerUnaryCall<Received, Message>, "getAuthContext">,
   ): string | undefined {
     const certificate = call.getAuthContext().sslPeerCertificate;
     return certificate === undefined ? undefined : this.#identities.get(certificate);

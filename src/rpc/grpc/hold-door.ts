@@ -8,13 +8,15 @@
 
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
-import type { HoldRequest, HoldResponse } from "../../gen/stormlock/v1/lock_pb.js";
+import { HoldRequestSchema, type HoldRequest } from "../../gen/stormlock/v1/lock_pb.js";
 import { asLockError, LockError } from "../../lock/errors.js";
-import { heartbeatPeriodMs, type DaemonSays } from "../../lock/hold.js";
+import { heartbeatPeriodMs, type DaemonSays, type HolderSays } from "../../lock/hold.js";
 import type { HoldSession } from "../../lock/session.js";
-import { daemonMessage, holderSays } from "../hold-messages.js";
+import { holderSays } from "../hold-messages.js";
 import type { HoldHub } from "../hold-hub.js";
-import type { Received } from "./definition.js";
+import { framesOf, readHolderSays } from "../hold-wire.js";
+import { receive, type Received } from "./definition.js";
+import { widen } from "./hold-pipe.js";
 import { failedStatus } from "./trailer.js";
 import { cutOff } from "./watch.js";
 
@@ -28,7 +30,10 @@ const SHORTEST_BLOCK_MS = 2000;
 // D4: as long as a holder may take to read its last words.
 const FAREWELL_MS = 2000;
 
-export type HoldCall = ServerDuplexStream<Received<HoldRequest>, HoldResponse>;
+/** One message as it came: read, or still to be read. */
+type Heard = HolderSays | Received<HoldRequest>;
+
+export type HoldCall = ServerDuplexStream<Heard | readonly Heard[], readonly DaemonSays[]>;
 
 /** Serves one stream to its end. */
 export function serveHold(call: HoldCall, hub: HoldHub, identity: string | undefined): void {
@@ -39,6 +44,8 @@ class HoldStream {
   readonly #call: HoldCall;
   readonly #hub: HoldHub;
   readonly #session: HoldSession;
+  // What goes out when all that is to be said in this turn has been said.
+  #out: DaemonSays[] = [];
   #held: DaemonSays[] = [];
   #isBlocked = false;
   #isOver = false;
@@ -60,9 +67,12 @@ class HoldStream {
         this.#fail(error, withinMs);
       },
     );
+    widen<Heard, readonly DaemonSays[]>(call, readMessage, framesOf);
     call.sendMetadata(new Metadata()); // D1
-    call.on("data", (received: Received<HoldRequest>) => {
-      this.#hear(received);
+    call.on("data", (heard: Heard | readonly Heard[]) => {
+      if (Array.isArray(heard)) for (const each of heard as readonly Heard[]) this.#hear(each);
+      else this.#hear(heard as Heard);
+      if (this.#session.busy > MOST_BUSY) this.#slowDown();
     });
     call.on("drain", () => {
       this.#unblock();
@@ -83,16 +93,14 @@ class HoldStream {
     });
   }
 
-  #hear(received: Received<HoldRequest>): void {
+  #hear(heard: Heard): void {
     if (this.#isOver) return;
     try {
-      if (received instanceof LockError) throw received;
-      this.#session.hear(holderSays(received));
+      if (heard instanceof LockError) throw heard;
+      this.#session.hear("$typeName" in heard ? holderSays(heard) : heard);
     } catch (thrown) {
       this.#fail(asLockError(thrown));
-      return;
     }
-    if (this.#session.busy > MOST_BUSY) this.#slowDown();
   }
 
   // D3
@@ -109,9 +117,21 @@ class HoldStream {
 
   #say(message: DaemonSays): void {
     if (this.#isOver) return;
-    if (this.#isBlocked) this.#hold(message);
-    else if (!this.#call.write(daemonMessage(message))) this.#block();
+    if (this.#isBlocked) {
+      this.#hold(message);
+      return;
+    }
+    this.#out.push(message);
+    if (this.#out.length === 1) queueMicrotask(this.#flush);
   }
+
+  readonly #flush = (): void => {
+    const out = this.#out;
+    if (out.length === 0) return;
+    this.#out = [];
+    if (this.#call.writableEnded || this.#call.destroyed) return;
+    if (!this.#call.write(out) && !this.#isOver) this.#block();
+  };
 
   // D2. What the holder must know is kept: there is no more of it than it has asked for. Of acks
   // only the newest matters, and a place in a queue will be told again.
@@ -149,10 +169,19 @@ class HoldStream {
   #close(farewellMs = FAREWELL_MS): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#flush();
     this.#stopBlocked?.();
     this.#hub.close(this.#session);
     this.#hub.clock.after(farewellMs, () => {
       cutOff(this.#call); // D4
     });
   }
+}
+
+function readMessage(bytes: Buffer, from: number, to: number): Heard {
+  return readHolderSays(bytes, from, to) ?? readSlowly(bytes.subarray(from, to));
+}
+
+function readSlowly(bytes: Buffer): Received<HoldRequest> {
+  return receive(HoldRequestSchema, bytes) as Received<HoldRequest>;
 }

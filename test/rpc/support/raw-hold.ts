@@ -18,14 +18,22 @@ export class RawHold implements AsyncDisposable {
   readonly #session: ClientHttp2Session;
   #unread = Buffer.alloc(0);
 
-  /** @param heard hears every answer; without it they are read, and not looked at */
-  constructor(address: string, heard?: (answer: HoldResponse["kind"]) => void) {
+  /**
+   * @param heard hears every answer; without it they are read, and not looked at
+   * @param headers more than every stream has
+   */
+  constructor(
+    address: string,
+    heard?: (answer: HoldResponse["kind"]) => void,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
     this.#session = connect(`http://${address}`);
     this.stream = this.#session.request({
       ":method": "POST",
       ":path": "/stormlock.v1.LockService/Hold",
       "content-type": "application/grpc",
       te: "trailers",
+      ...headers,
     });
     this.stream.on("error", () => undefined);
     this.closed = once(this.stream, "close");
