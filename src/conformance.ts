@@ -10,6 +10,7 @@
 
 import { grantStories } from "./conformance/grants.js";
 import { batchStories } from "./conformance/batches.js";
+import { handOverStories } from "./conformance/hand-overs.js";
 import { listStories } from "./conformance/lists.js";
 import { lifeStories } from "./conformance/life.js";
 import { nameStories } from "./conformance/names.js";
@@ -22,6 +23,7 @@ export function conformance(options: ConformanceOptions): void {
   options.runner.describe("a backend", () => {
     grantStories(options);
     batchStories(options);
+    handOverStories(options);
     listStories(options);
     nameStories(options);
     lifeStories(options);

@@ -24,6 +24,8 @@ export type {
   Backend,
   BackendTraits,
   Failed,
+  HandOverAnswer,
+  HandOverAsk,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,

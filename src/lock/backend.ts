@@ -72,6 +72,20 @@ export interface ReleaseAsk {
 
 export type ReleaseAnswer = { readonly kind: "released" } | { readonly kind: "not-held" } | Failed;
 
+/** The end of one lease and the beginning of the next, of one resource. */
+export interface HandOverAsk {
+  readonly release: ReleaseAsk;
+  readonly acquire: AcquireAsk;
+}
+
+export type HandOverAnswer =
+  | {
+      readonly kind: "asked";
+      readonly release: ReleaseAnswer;
+      readonly acquire: AcquireAnswer;
+    }
+  | Failed;
+
 export interface ListAsk {
   /** Only resources that begin so. */
   readonly prefix: string;
@@ -116,6 +130,14 @@ export interface Backend extends AsyncDisposable {
 
   /** Ends what is held. The token is kept (B2). */
   release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]>;
+
+  /**
+   * Releases, and acquires for whoever is next: what the two calls would do and answer one after
+   * the other, without one waiting for the other's answer. Where both are one step of the store
+   * the resource was never free, and no hint need tell of it. Left out where it gains nothing.
+   */
+  readonly handOver?:
+    ((asks: readonly HandOverAsk[]) => Promise<readonly HandOverAnswer[]>) | undefined;
 
   /**
    * Who holds these resources now.

@@ -7,6 +7,8 @@ import type {
   AcquireAsk,
   Backend,
   Failed,
+  HandOverAnswer,
+  HandOverAsk,
   ReleaseAnswer,
   ReleaseAsk,
   RenewAnswer,
@@ -20,9 +22,11 @@ import type { Lease } from "./lease.js";
 const LONGEST_BATCH = 1000;
 
 export class Batcher {
+  readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #renewals: Lane<RenewAsk, RenewAnswer>;
   readonly #releases: Lane<ReleaseAsk, ReleaseAnswer>;
+  readonly #handOvers: Lane<HandOverAsk, HandOverAnswer>;
   readonly #acquires: Lane<AcquireAsk, AcquireAnswer>;
   readonly #reads: Lane<string, Read>;
   // Several may ask after one resource in one turn; the store is asked once (B7).
@@ -30,11 +34,17 @@ export class Batcher {
   #isScheduled = false;
 
   constructor(backend: Backend, clock: Clock) {
+    this.#backend = backend;
     this.#clock = clock;
     // Looked up anew for every batch: a store that is opened late has its traits late.
     const longest = (): number => Math.min(backend.traits.longestBatch ?? Infinity, LONGEST_BATCH);
     this.#renewals = new Lane(backend, longest, (asks) => backend.renew(asks));
     this.#releases = new Lane(backend, longest, (asks) => backend.release(asks));
+    this.#handOvers = new Lane(
+      backend,
+      longest,
+      async (asks) => (await backend.handOver?.(asks)) ?? [],
+    );
     this.#acquires = new Lane(backend, longest, (asks) => backend.acquire(asks));
     this.#reads = new Lane(
       backend,
@@ -59,6 +69,16 @@ export class Batcher {
     return this.#releases.add(ask);
   }
 
+  /** Whether the store can release and acquire at once. A store that is opened late may learn it. */
+  get canHandOver(): boolean {
+    return this.#backend.handOver !== undefined;
+  }
+
+  handOver(ask: HandOverAsk): Promise<HandOverAnswer> {
+    this.#schedule();
+    return this.#handOvers.add(ask);
+  }
+
   /** @throws LockError when the store does not answer */
   async current(resource: string): Promise<Lease | undefined> {
     let reading = this.#reading.get(resource);
@@ -80,6 +100,7 @@ export class Batcher {
       this.#reading.clear();
       this.#renewals.send();
       this.#releases.send();
+      this.#handOvers.send();
       this.#acquires.send();
       this.#reads.send();
     });

@@ -78,6 +78,11 @@ export class LateBackend implements Backend {
     return this.#each(asks, (backend) => backend.release(asks));
   }
 
+  get handOver(): Backend["handOver"] {
+    const { backend } = this.#state?.kind === "open" ? this.#state : {};
+    return backend?.handOver?.bind(backend);
+  }
+
   async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
     return (await this.#opened()).current(resources);
   }

@@ -9,31 +9,28 @@
 //       has gone is taken back only if this very ask created the lease and nobody has touched
 //       it since: its id may have been asked for again elsewhere, and be believed there.
 //   L6. A failed ask is "unknown". Who waits is asked for again, with the same id; who does
-//       not, and everybody once the store has failed for ASK_PATIENCE_MS, is told so.
+//       not, and everybody once the store has failed for long (outage.ts), is told so.
 //   L7. What is not known is asked: hints and clocks only say when. A hint that comes while the
 //       store is being asked may be younger than the answer: it is asked again.
 //   L8. Who asks with the id that holds already is asked for first: the answer to its first call
 //       was lost, and in the queue it would wait for itself.
+//   L9. Who gives back what others of this line wait for hands it over to the next: the store is
+//       asked for both at once. After MOST_HAND_OVERS in a row it is put down first, so that the
+//       other daemons of the store, which hear of nothing while it goes from hand to hand, have
+//       their chance.
 
 import type { AcquireAnswer, ReleaseAnswer, ReleaseAsk, RenewAnswer, RenewAsk } from "./backend.js";
+import { Alarm, askAgainMs } from "./alarm.js";
 import { Announcer } from "./announcer.js";
 import type { Batcher } from "./batcher.js";
 import type { Clock } from "./clock.js";
 import type { LockError } from "./errors.js";
 import type { Lease } from "./lease.js";
+import { Outage } from "./outage.js";
 import { WaitQueue, type Place, type Waiter } from "./queue.js";
 
-/** How long a store may go on failing before those who wait are told. */
-const ASK_PATIENCE_MS = 10_000;
-
-// How soon a failed ask is repeated: doubled from the first to the second.
-const FIRST_RETRY_MS = 100;
-const LAST_RETRY_MS = 2000;
-
-// A holder's lease ends by the store's clock, which is asked no more often than this around its
-// end, and no less often than the other: hints may be lost.
-const SOONEST_ASK_MS = 20;
-const LATEST_ASK_MS = 5000;
+// What hand-overs save grows no more from here on, and others wait for their end.
+const MOST_HAND_OVERS = 16;
 
 /** What a line needs of its store. */
 export interface LineOwner {
@@ -51,20 +48,27 @@ export class ResourceLine {
   readonly #queue = new WaitQueue();
   readonly #direct: (() => Promise<void>)[] = [];
   readonly #announcer: Announcer;
+  // While it is set nobody is asked for.
+  readonly #alarm: Alarm;
+  readonly #outage = new Outage();
   #asked: Place | undefined;
   // Whom to ask for next, before the head (L8).
   #ahead: Place | undefined;
+  #handOvers = 0;
   #isHinted = false;
   #isBusy = false;
   #holder: Lease | undefined;
-  #stopSleeping: (() => void) | undefined;
-  #failingSinceMs: number | undefined;
-  #retryMs = FIRST_RETRY_MS;
 
   constructor(resource: string, owner: LineOwner) {
     this.resource = resource;
     this.#owner = owner;
-    this.#announcer = new Announcer(owner.clock, this.#queue);
+    // Who holds it now is not known while the store does not answer.
+    this.#announcer = new Announcer(owner.clock, this.#queue, () =>
+      this.#outage.isOn ? undefined : this.#holder,
+    );
+    this.#alarm = new Alarm(owner.clock, () => {
+      this.#pump();
+    });
   }
 
   get waiters(): number {
@@ -78,7 +82,7 @@ export class ResourceLine {
     else this.#queue.takeOver(place, waiter, isImpatient);
     const isHolder = this.#holder?.leaseId === waiter.ask.leaseId;
     if (isImpatient || isHolder) this.#wake();
-    if (this.#stopSleeping !== undefined) this.#announceSoon();
+    if (this.#alarm.isSet) this.#announcer.soon();
     this.#pump();
   }
 
@@ -91,7 +95,7 @@ export class ResourceLine {
       return;
     }
     this.#queue.leave(place);
-    this.#announceSoon();
+    this.#announcer.soon();
     this.#pump();
   }
 
@@ -99,7 +103,7 @@ export class ResourceLine {
   hurry(waiter: Waiter): void {
     const place = this.#queue.find(waiter.ask.leaseId);
     if (place?.waiter !== waiter) return;
-    place.isImpatient = true;
+    this.#queue.hurry(place);
     this.#wake();
   }
 
@@ -108,7 +112,7 @@ export class ResourceLine {
       const answer = await this.#owner.batcher.renew(ask);
       if (answer.kind === "renewed" && this.#holder !== undefined) {
         this.#holder = answer.lease;
-        if (this.#stopSleeping !== undefined) this.#sleepUntilFree(answer.lease);
+        if (this.#alarm.isSet) this.#sleepUntilFree(answer.lease);
       }
       return answer;
     });
@@ -116,6 +120,9 @@ export class ResourceLine {
 
   release(ask: ReleaseAsk): Promise<ReleaseAnswer> {
     return this.#run(async () => {
+      const next = this.#successor(ask);
+      if (next !== undefined) return this.#handOver(ask, next);
+      this.#handOvers = 0;
       const answer = await this.#owner.batcher.release(ask);
       if (answer.kind !== "not-held") this.#wake();
       return answer;
@@ -128,11 +135,10 @@ export class ResourceLine {
     this.#wake();
   }
 
-  /** Tells everybody who waits that nothing will come of it. */
+  /** Tells all who wait that nothing will come of it. */
   failAll(error: LockError): void {
-    this.#awake();
-    for (const place of this.#queue.takeOut((each) => each !== this.#asked))
-      place.waiter.fail(error);
+    this.#alarm.stop();
+    for (const place of this.#queue.takeOutAll(this.#asked)) place.waiter.fail(error);
     const asked = this.#asked;
     if (asked !== undefined && !asked.isGone) {
       asked.isGone = true;
@@ -158,16 +164,14 @@ export class ResourceLine {
       void this.#busy(direct);
       return;
     }
-    const { head } = this.#queue;
-    if (head === undefined) {
-      this.#awake();
+    const next = this.#next;
+    if (next === undefined) {
+      this.#alarm.stop();
       this.#announcer.stop();
       this.#owner.forget(this);
       return;
     }
-    if (this.#stopSleeping !== undefined) return;
-    const ahead = this.#ahead;
-    const next = ahead !== undefined && this.#queue.has(ahead) ? ahead : head;
+    if (this.#alarm.isSet) return;
     void this.#busy(() => this.#askFor(next));
   }
 
@@ -178,21 +182,50 @@ export class ResourceLine {
     this.#pump();
   }
 
-  async #askFor(place: Place): Promise<void> {
+  /** Whom to ask for next. */
+  get #next(): Place | undefined {
+    const ahead = this.#ahead;
+    return ahead !== undefined && this.#queue.has(ahead) ? ahead : this.#queue.head;
+  }
+
+  async #askFor(
+    place: Place,
+    ask = (): Promise<AcquireAnswer> => this.#owner.batcher.acquire(place.waiter.ask),
+  ): Promise<void> {
     const askedAtMs = this.#owner.clock.monotonicMs();
     this.#asked = place;
     this.#ahead = undefined;
     this.#isHinted = false;
-    const answer = await this.#owner.batcher.acquire(place.waiter.ask);
+    const answer = await ask();
     this.#asked = undefined;
     if (answer.kind === "failed") {
       this.#onFailure(place, answer.error);
       return;
     }
-    this.#failingSinceMs = undefined;
-    this.#retryMs = FIRST_RETRY_MS;
+    this.#outage.end();
     this.#onAnswer(place, answer, askedAtMs);
-    this.#announceSoon();
+    this.#announcer.soon();
+  }
+
+  // L9. Only by whoever is known to hold it: what else is released changes nothing for the queue.
+  #successor({ leaseId }: ReleaseAsk): Place | undefined {
+    if (this.#handOvers >= MOST_HAND_OVERS || !this.#owner.batcher.canHandOver) return undefined;
+    return this.#outage.isOn || this.#holder?.leaseId !== leaseId ? undefined : this.#next;
+  }
+
+  async #handOver(release: ReleaseAsk, place: Place): Promise<ReleaseAnswer> {
+    this.#handOvers += 1;
+    this.#alarm.stop();
+    const asked = this.#owner.batcher.handOver({ release, acquire: place.waiter.ask });
+    await this.#askFor(place, async () => {
+      const answer = await asked;
+      return answer.kind === "failed" ? answer : answer.acquire;
+    });
+    const answer = await asked;
+    if (answer.kind === "failed") return answer;
+    // A store may have done it the other way round.
+    if (answer.release.kind === "released" && answer.acquire.kind === "held") this.#wake();
+    return answer.release;
   }
 
   #onAnswer(
@@ -232,17 +265,13 @@ export class ResourceLine {
   // L6. An ask that failed may have been granted: the lease then lives out its ttl, or is found
   // by whoever asks again with its id.
   #onFailure(place: Place, error: LockError): void {
-    const nowMs = this.#owner.clock.monotonicMs();
-    this.#failingSinceMs ??= nowMs;
-    const isHopeless = nowMs - this.#failingSinceMs >= ASK_PATIENCE_MS;
+    const { isHopeless, retryMs } = this.#outage.failed(this.#owner.clock.monotonicMs());
     if (place.isGone) this.#queue.leave(place);
-    for (const each of this.#queue.takeOut((other) => isHopeless || other.isImpatient)) {
-      each.waiter.fail(error);
-    }
+    const out = isHopeless ? this.#queue.takeOutAll() : this.#queue.takeOutImpatient();
+    for (const each of out) each.waiter.fail(error);
     if (this.#queue.size === 0) return;
-    this.#sleep(this.#retryMs);
-    this.#announceSoon();
-    this.#retryMs = Math.min(this.#retryMs * 2, LAST_RETRY_MS);
+    this.#sleep(retryMs);
+    this.#announcer.soon();
   }
 
   #takeBack(lease: Lease): void {
@@ -254,37 +283,23 @@ export class ResourceLine {
   }
 
   #refuseTheImpatient(holder: Lease): void {
-    for (const place of this.#queue.takeOut((each) => each.isImpatient && each !== this.#ahead)) {
+    for (const place of this.#queue.takeOutImpatient(this.#ahead)) {
       place.waiter.settle({ kind: "held", holder });
     }
   }
 
   #sleepUntilFree(holder: Lease): void {
-    if (this.#queue.size === 0) return;
-    this.#sleep(Math.min(Math.max(holder.remainingMs + 1, SOONEST_ASK_MS), LATEST_ASK_MS));
+    if (this.#queue.size > 0) this.#sleep(askAgainMs(holder));
   }
 
   #sleep(ms: number): void {
-    this.#stopSleeping?.();
-    this.#stopSleeping = this.#owner.clock.after(ms, () => {
-      this.#wake();
-    });
+    this.#alarm.set(ms);
     this.#owner.wantHints(this);
   }
 
   #wake(): void {
-    if (this.#stopSleeping === undefined) return;
-    this.#awake();
+    if (!this.#alarm.isSet) return;
+    this.#alarm.stop();
     this.#pump();
-  }
-
-  #awake(): void {
-    this.#stopSleeping?.();
-    this.#stopSleeping = undefined;
-  }
-
-  #announceSoon(): void {
-    // Who holds it now is not known while the store does not answer.
-    this.#announcer.soon(() => (this.#failingSinceMs === undefined ? this.#holder : undefined));
   }
 }

@@ -32,15 +32,23 @@ export interface Place {
   /** The caller has gone while the store was being asked on its behalf. */
   isGone: boolean;
   /** The next answer about the resource ends the wait, whatever it is. */
-  isImpatient: boolean;
+  readonly isImpatient: boolean;
   /** What onQueued was told last. */
   told: { readonly position: number; readonly holderToken: bigint | undefined } | undefined;
+}
+
+/** Where one who queues stands now, who has been told otherwise. */
+export interface News {
+  readonly place: Place;
+  readonly position: number;
 }
 
 /** Those who want one resource, first come first served. */
 export class WaitQueue {
   // By lease id. A Map keeps the order of arrival, and lets anyone leave from the middle.
   readonly #places = new Map<string, Place>();
+  // Looked up with every answer, and few of many.
+  readonly #impatient = new Set<Place>();
 
   get size(): number {
     return this.#places.size;
@@ -53,6 +61,7 @@ export class WaitQueue {
   join(waiter: Waiter, isImpatient: boolean): Place {
     const place: Place = { waiter, isGone: false, isImpatient, told: undefined };
     this.#places.set(waiter.ask.leaseId, place);
+    if (isImpatient) this.#impatient.add(place);
     return place;
   }
 
@@ -65,6 +74,8 @@ export class WaitQueue {
   takeOver(place: Place, waiter: Waiter, isImpatient: boolean): void {
     const { waiter: superseded, isGone } = place;
     Object.assign(place, { waiter, isGone: false, isImpatient, told: undefined });
+    if (isImpatient) this.#impatient.add(place);
+    else this.#impatient.delete(place);
     if (isGone) return;
     superseded.fail(
       new LockError("cancelled", "another call with the same lease id has taken this one's place"),
@@ -75,19 +86,37 @@ export class WaitQueue {
     return this.#places.get(place.waiter.ask.leaseId) === place;
   }
 
-  leave(place: Place): void {
-    if (this.has(place)) this.#places.delete(place.waiter.ask.leaseId);
+  /** Its caller has no more time. */
+  hurry(place: Place): void {
+    Object.assign(place, { isImpatient: true });
+    if (this.has(place)) this.#impatient.add(place);
   }
 
-  /** Takes out, in order, those for whom the test holds. */
-  takeOut(test: (place: Place) => boolean): Place[] {
-    const taken = [...this.#places.values()].filter(test);
+  leave(place: Place): void {
+    if (!this.has(place)) return;
+    this.#places.delete(place.waiter.ask.leaseId);
+    this.#impatient.delete(place);
+  }
+
+  /** Takes out, in order, all but this one. */
+  takeOutAll(except?: Place): readonly Place[] {
+    return this.#takeOut(this.#places.values(), except);
+  }
+
+  /** Takes out those who do not want to wait, or no longer. */
+  takeOutImpatient(except?: Place): readonly Place[] {
+    return this.#impatient.size === 0 ? NOBODY : this.#takeOut(this.#impatient, except);
+  }
+
+  #takeOut(places: Iterable<Place>, except: Place | undefined): readonly Place[] {
+    const taken = [...places].filter((place) => place !== except);
     for (const place of taken) this.leave(place);
     return taken;
   }
 
-  /** Tells everyone whose place or holder has changed since they were told. */
-  announce(holder: Lease | undefined): void {
+  /** Everyone whose place or holder has changed since they were told. They count as told. */
+  news(holder: Lease | undefined): News[] {
+    const news: News[] = [];
     let position = 0;
     for (const place of this.#places.values()) {
       position += 1;
@@ -97,7 +126,10 @@ export class WaitQueue {
         continue;
       }
       place.told = { position, holderToken };
-      place.waiter.onQueued(position, holder);
+      news.push({ place, position });
     }
+    return news;
   }
 }
+
+const NOBODY: readonly Place[] = [];

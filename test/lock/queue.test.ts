@@ -4,6 +4,7 @@ import {
   asked,
   RESOURCE,
   startDaemon,
+  wishFor,
   type Caller,
   type Daemon,
 } from "../support/lock-kit.js";
@@ -234,5 +235,49 @@ describe("places in the queue", () => {
     }
     expect((last?.told.length ?? 0) - before).toBeLessThanOrEqual(4);
     expect(last?.told.at(-1)?.position).toBeLessThanOrEqual(20);
+  });
+});
+
+describe("many who wait", () => {
+  it("are told where they stand a few at a time, so that nobody else waits for that", async () => {
+    const { locks, clock } = await startHeld();
+    let turn = 0;
+    const endOfTurn = clock.endOfTurn.bind(clock);
+    clock.endOfTurn = (work) => {
+      endOfTurn(() => {
+        turn += 1;
+        work();
+      });
+    };
+    const told: { readonly turn: number; readonly position: number }[] = [];
+    const { signal } = new AbortController();
+    for (let at = 0; at < 100; at++) {
+      void locks.acquire(wishFor(`w${String(at)}`, { waitMs: Infinity }), {
+        signal,
+        onQueued: (position) => told.push({ turn, position }),
+      });
+    }
+    await clock.advance(1000);
+    await clock.settle();
+    expect(told.map(({ position }) => position)).toEqual(
+      Array.from({ length: 100 }, (_, at) => at + 1),
+    );
+    const turns = [...new Set(told.map((each) => each.turn))];
+    for (const one of turns) {
+      expect(told.filter((each) => each.turn === one).length).toBeLessThanOrEqual(20);
+    }
+  });
+
+  it("are not looked through with every answer: only those who are out of time are told", async () => {
+    const { locks, clock } = await startHeld();
+    const patient = await queueUp({ locks, clock } as Daemon, ["a", "b", "c"]);
+    const hasty = ask(locks, "d", { waitMs: 50 });
+    const none = ask(locks, "e");
+    await clock.settle();
+    expect([none.kind, hasty.kind]).toEqual(["held", "open"]);
+    await clock.advance(50);
+    expect([hasty.kind, ...patient.map(({ kind }) => kind)]).toEqual([
+      ...["held", "open", "open", "open"],
+    ]);
   });
 });

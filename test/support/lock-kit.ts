@@ -31,12 +31,15 @@ export function startDaemon(
     readonly maxWaiters?: number;
     /** Hints from the store never arrive. */
     readonly isDeaf?: boolean;
+    /** Whether the store can release and acquire at once; it can when left out. */
+    readonly canHandOver?: boolean;
   } = {},
 ): Daemon {
   const clock = options.clock ?? new FakeClock();
   const store = options.store ?? new MemoryStore(clock);
   const backend = store.open(options.faults);
   if (options.isDeaf === true) backend.watch = () => () => undefined;
+  if (options.canHandOver === false) backend.handOver = undefined;
   const { policy = new Policy(), maxWaiters = 100_000 } = options;
   const backends = new Map([["default", backend]]);
   const locks = new LockManager({ clock, policy, backends, maxWaiters });

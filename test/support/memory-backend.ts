@@ -4,6 +4,8 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  HandOverAnswer,
+  HandOverAsk,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -15,7 +17,7 @@ import type { Lease } from "../../src/lock/lease.js";
 
 /** What a client asked, for those who decide whether it goes wrong. */
 export interface CallSeen {
-  readonly method: "acquire" | "renew" | "release" | "current" | "list" | "check";
+  readonly method: "acquire" | "renew" | "release" | "handOver" | "current" | "list" | "check";
   readonly resources: readonly string[];
   /** Counts the calls of this client, from 0. */
   readonly index: number;
@@ -88,13 +90,18 @@ export class MemoryStore {
     return { kind: "renewed", lease: this.#extend(row, ttlMs ?? row.lease.ttlMs, ageMs) };
   }
 
-  release({ resource, leaseId, ifRevision }: ReleaseAsk, by: MemoryBackend): ReleaseAnswer {
-    const row = this.#held(resource, leaseId);
-    if (row === undefined) return { kind: "not-held" };
-    if (ifRevision !== undefined && ifRevision !== row.lease.revision) return { kind: "not-held" };
-    this.#rows.set(resource, { ...row, isReleased: true });
-    for (const client of this.#clients) if (client !== by) client.hint(resource);
-    return { kind: "released" };
+  release(ask: ReleaseAsk, by: MemoryBackend): ReleaseAnswer {
+    const answer = this.#end(ask);
+    if (answer.kind === "released") this.#tell(ask.resource, by);
+    return answer;
+  }
+
+  // What is held again at once is told to nobody.
+  handOver({ release, acquire }: HandOverAsk, by: MemoryBackend): HandOverAnswer {
+    const ended = this.#end(release);
+    const answer = this.acquire(acquire);
+    if (ended.kind === "released" && answer.kind !== "granted") this.#tell(release.resource, by);
+    return { kind: "asked", release: ended, acquire: answer };
   }
 
   current(resource: string): Lease | undefined {
@@ -110,6 +117,18 @@ export class MemoryStore {
       .filter(({ resource }) => after === undefined || compareBytes(resource, after) > 0)
       .sort((a, b) => compareBytes(a.resource, b.resource))
       .slice(0, limit);
+  }
+
+  #end({ resource, leaseId, ifRevision }: ReleaseAsk): ReleaseAnswer {
+    const row = this.#held(resource, leaseId);
+    if (row === undefined) return { kind: "not-held" };
+    if (ifRevision !== undefined && ifRevision !== row.lease.revision) return { kind: "not-held" };
+    this.#rows.set(resource, { ...row, isReleased: true });
+    return { kind: "released" };
+  }
+
+  #tell(resource: string, by: MemoryBackend): void {
+    for (const client of this.#clients) if (client !== by) client.hint(resource);
   }
 
   #held(resource: string, leaseId: string): Row | undefined {
@@ -176,6 +195,14 @@ export class MemoryBackend implements Backend {
       asks.map((ask) => this.#store.release(ask, this)),
     );
   }
+
+  // May be taken away: a store need not have it.
+  handOver: Backend["handOver"] = (asks) =>
+    this.#call(
+      "handOver",
+      asks.map(({ release }) => release.resource),
+      () => asks.map((ask) => this.#store.handOver(ask, this)),
+    );
 
   current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
     return this.#call("current", resources, () =>

@@ -7,6 +7,8 @@ import type {
   Backend,
   BackendTraits,
   Failed,
+  HandOverAnswer,
+  HandOverAsk,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -17,6 +19,16 @@ import { LockError, type ErrorKind } from "../../lock/errors.js";
 import type { Lease } from "../../lock/lease.js";
 import type { BackendSetup } from "../type.js";
 import { firstLine } from "./find.js";
+import {
+  acquireFlaw,
+  backendFlaw,
+  leaseFlaw,
+  looseOf,
+  releaseFlaw,
+  UNKNOWN,
+  type Ask,
+  type Loose,
+} from "./flaws.js";
 
 export interface Guard {
   /** @throws LockError when it is no backend */
@@ -93,44 +105,9 @@ function isForeignLockError(thrown: unknown): thrown is LockError {
   return typeof thrown.kind === "string" && Object.hasOwn(KINDS, thrown.kind);
 }
 
-const METHODS = ["acquire", "renew", "release", "current", "list", "check"] as const;
-
-function backendFlaw(given: unknown): string | undefined {
-  if (typeof given !== "object" || given === null) return "that is no object";
-  const backend = given as Partial<Record<PropertyKey, unknown>>;
-  const missing = METHODS.find((name) => typeof backend[name] !== "function");
-  if (missing !== undefined) return `without a function ${missing}`;
-  if (typeof backend[Symbol.asyncDispose] !== "function") {
-    return "without a function Symbol.asyncDispose";
-  }
-  if (backend["watch"] !== undefined && typeof backend["watch"] !== "function") {
-    return "whose watch is no function";
-  }
-  const traits = (backend["traits"] ?? {}) as Partial<BackendTraits>;
-  for (const name of ["type", "place"] as const) {
-    if (typeof traits[name] !== "string") return `whose traits.${name} is no text`;
-  }
-  if (!isAtLeast(traits.minTtlMs, Number.MIN_VALUE)) {
-    return "whose traits.minTtlMs is no number above 0";
-  }
-  if (!isAtLeast(traits.takeoverSlackMs, 0)) return "whose traits.takeoverSlackMs is no number";
-  if (traits.longestBatch !== undefined && !isAtLeast(traits.longestBatch, 1)) {
-    return "whose traits.longestBatch is no number from 1 on";
-  }
-  return undefined;
-}
-
-function isAtLeast(given: unknown, least: number): boolean {
-  return typeof given === "number" && given >= least;
-}
-
-interface Ask {
-  readonly resource: string;
-  readonly leaseId: string;
-}
-
 class GuardedBackend implements Backend {
   readonly watch?: NonNullable<Backend["watch"]>;
+  readonly handOver: Backend["handOver"];
   readonly #given: Backend;
   readonly #guard: Guard;
   readonly #violation: (what: string) => LockError;
@@ -141,6 +118,8 @@ class GuardedBackend implements Backend {
     this.#violation = violation;
     // Where it is missing, waiters are woken by their alarms: it must be missing here, too.
     if (given.watch !== undefined) this.watch = given.watch.bind(given);
+    const handOver = given.handOver?.bind(given);
+    this.handOver = handOver && ((asks) => this.#handOver(asks, handOver(asks)));
   }
 
   get traits(): BackendTraits {
@@ -152,12 +131,7 @@ class GuardedBackend implements Backend {
   }
 
   acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
-    return this.#each("acquire", asks, this.#given.acquire(asks), (ask, answer) => {
-      if (answer["kind"] === "granted") return leaseFlaw(answer["lease"], ask);
-      if (answer["kind"] !== "held") return answer["kind"] === "spent" ? undefined : UNKNOWN;
-      if (isLeaseOf(answer["holder"], ask.leaseId)) return "a lease that is refused to its holder";
-      return leaseFlaw(answer["holder"], { resource: ask.resource });
-    });
+    return this.#each("acquire", asks, this.#given.acquire(asks), acquireFlaw);
   }
 
   renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
@@ -168,9 +142,24 @@ class GuardedBackend implements Backend {
   }
 
   release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
-    return this.#each("release", asks, this.#given.release(asks), (_ask, answer) =>
-      answer["kind"] === "released" || answer["kind"] === "not-held" ? undefined : UNKNOWN,
-    );
+    return this.#each("release", asks, this.#given.release(asks), releaseFlaw);
+  }
+
+  async #handOver(
+    asks: readonly HandOverAsk[],
+    asking: Promise<readonly HandOverAnswer[]>,
+  ): Promise<readonly HandOverAnswer[]> {
+    const answers = await this.#settled(asking);
+    this.#refuseUnlessAll("handOver", answers, asks.length);
+    return asks.map(({ release, acquire }, at): HandOverAnswer => {
+      const given = looseOf(answers[at]);
+      if (given["kind"] === "failed") return this.#failed(given);
+      return {
+        kind: "asked",
+        release: this.#judged("handOver", release, given["release"] as ReleaseAnswer, releaseFlaw),
+        acquire: this.#judged("handOver", acquire, given["acquire"] as AcquireAnswer, acquireFlaw),
+      };
+    });
   }
 
   async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
@@ -211,17 +200,25 @@ class GuardedBackend implements Backend {
   ): Promise<readonly (Answer | Failed)[]> {
     const answers = await this.#settled(asking);
     this.#refuseUnlessAll(what, answers, asks.length);
-    return asks.map((ask, at): Answer | Failed => {
-      const answer: unknown = answers[at];
-      const given = typeof answer === "object" && answer !== null ? (answer as Loose) : {};
-      // The port's promise: "failed" comes with an error of ours.
-      if (given["kind"] === "failed") {
-        return { kind: "failed", error: this.#guard.error(given["error"]) };
-      }
-      const flaw = flawOf(ask, given);
-      if (flaw === undefined) return answer as Answer;
-      return { kind: "failed", error: this.#violation(`answered ${what} with ${flaw}`) };
-    });
+    return asks.map((ask, at) => this.#judged(what, ask, answers[at] as Answer, flawOf));
+  }
+
+  #judged<A, Answer>(
+    what: string,
+    ask: A,
+    answer: Answer,
+    flawOf: (ask: A, answer: Loose) => string | undefined,
+  ): Answer | Failed {
+    const given = looseOf(answer);
+    if (given["kind"] === "failed") return this.#failed(given);
+    const flaw = flawOf(ask, given);
+    if (flaw === undefined) return answer;
+    return { kind: "failed", error: this.#violation(`answered ${what} with ${flaw}`) };
+  }
+
+  // The port's promise: "failed" comes with an error of ours.
+  #failed(given: Loose): Failed {
+    return { kind: "failed", error: this.#guard.error(given["error"]) };
   }
 
   #refuseUnlessAll(what: string, answers: unknown, asked: number): void {
@@ -237,37 +234,4 @@ class GuardedBackend implements Backend {
       throw this.#guard.error(thrown);
     }
   }
-}
-
-// What a stranger gave, whatever its type says.
-type Loose = Readonly<Record<string, unknown>>;
-
-const UNKNOWN = "an answer of an unknown kind";
-
-function isLeaseOf(given: unknown, leaseId: string): boolean {
-  return typeof given === "object" && given !== null && "leaseId" in given
-    ? given.leaseId === leaseId
-    : false;
-}
-
-function leaseFlaw(given: unknown, expected: Partial<Ask>): string | undefined {
-  if (typeof given !== "object" || given === null) return "no lease";
-  const lease = given as Partial<Lease>;
-  for (const name of ["token", "createdAtUs", "expiresAtUs", "revision"] as const) {
-    if (typeof lease[name] !== "bigint") return `a lease whose ${name} is no bigint`;
-  }
-  for (const name of ["ttlMs", "remainingMs"] as const) {
-    if (!Number.isFinite(lease[name])) return `a lease whose ${name} is no number`;
-  }
-  for (const name of ["resource", "leaseId", "principal", "reason"] as const) {
-    if (typeof lease[name] !== "string") return `a lease whose ${name} is no text`;
-  }
-  if (typeof lease.labels !== "object") return "a lease whose labels are no object";
-  if (expected.resource !== undefined && lease.resource !== expected.resource) {
-    return "a lease of another resource";
-  }
-  if (expected.leaseId !== undefined && lease.leaseId !== expected.leaseId) {
-    return "a lease with another id";
-  }
-  return undefined;
 }

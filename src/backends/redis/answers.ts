@@ -36,6 +36,11 @@ export class Reply {
     );
   }
 
+  /** The same reply without its first answers. */
+  after(questions: number): Reply {
+    return new Reply([this.#values[0], ...this.#values.slice(1 + questions * VALUES_PER_ANSWER)]);
+  }
+
   rest(questions: number): string[] {
     return this.#values.slice(1 + questions * VALUES_PER_ANSWER).map(String);
   }

@@ -5,6 +5,8 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  HandOverAnswer,
+  HandOverAsk,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -30,7 +32,17 @@ import { Hints } from "./hints.js";
 import { inspect, inspectFormat, type Expectations } from "./inspection.js";
 import { keysOf, rangeOf, type Keys } from "./keys.js";
 import { Link } from "./link.js";
-import { ACQUIRE, CHECK, CURRENT, NAMES, PRUNE, RELEASE, RENEW, type Script } from "./scripts.js";
+import {
+  ACQUIRE,
+  CHECK,
+  CURRENT,
+  HAND_OVER,
+  NAMES,
+  PRUNE,
+  RELEASE,
+  RENEW,
+  type Script,
+} from "./scripts.js";
 import { DEFAULT_PREFIX, DEFAULT_TIMEOUT, type RedisSettings } from "./settings.js";
 
 /** What tests replace; everybody else leaves it out. */
@@ -131,13 +143,29 @@ class RedisBackend implements Backend {
   async release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
     if (asks.length === 0) return [];
     const { state, names, freed } = this.#keys;
-    const args = asks.flatMap(({ resource, leaseId, ifRevision }) => [
-      ...[resource, leaseId, ifRevision === undefined ? "" : String(ifRevision)],
-    ]);
     const resources = resourcesOf(asks);
     const keys = [state, names, ...this.#rows(resources)];
-    const reply = await this.#ask(RELEASE, keys, [freed, ...args]);
+    const reply = await this.#ask(RELEASE, keys, [freed, ...asks.flatMap(releaseValues)]);
     return reply.answers(resources, releaseAnswer);
+  }
+
+  async handOver(asks: readonly HandOverAsk[]): Promise<readonly HandOverAnswer[]> {
+    if (asks.length === 0) return [];
+    const { state, names, ends, freed } = this.#keys;
+    const resources = asks.map(({ release }) => release.resource);
+    const keys = [state, names, ends, ...this.#rows(resources)];
+    const args = asks.flatMap(({ release, acquire }) => {
+      const { leaseId, ttlMs } = acquire;
+      return [...releaseValues(release), leaseId, Math.ceil(ttlMs), saidOf(acquire)];
+    });
+    const reply = await this.#ask(HAND_OVER, keys, [this.#options.keepRowsMs, freed, ...args]);
+    const due = reply.rest(2 * asks.length);
+    if (due.length > 0) this.#inBackground(this.#prune(due));
+    const acquired = reply.after(asks.length).answers(resources, acquireAnswer);
+    return reply.answers(resources, releaseAnswer).flatMap((release, at): HandOverAnswer[] => {
+      const acquire = acquired[at];
+      return acquire === undefined ? [] : [{ kind: "asked", release, acquire }];
+    });
   }
 
   async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
@@ -234,6 +262,10 @@ class RedisBackend implements Backend {
   ): Promise<Reply> {
     return this.#link.ask(async (client) => new Reply(await run(client, script, keys, args)));
   }
+}
+
+function releaseValues({ resource, leaseId, ifRevision }: ReleaseAsk): readonly string[] {
+  return [resource, leaseId, ifRevision === undefined ? "" : String(ifRevision)];
 }
 
 function resourcesOf(asks: readonly { readonly resource: string }[]): string[] {

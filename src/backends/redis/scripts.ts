@@ -56,27 +56,23 @@ function script(body: string, before = ""): Script {
   return { text, sha: createHash("sha1").update(text).digest("hex") };
 }
 
-/**
- * KEYS state names ends row...; ARGV keepMs, then name leaseId ttlMs said of each.
- * Answers now, the answers, and behind them names of rows that may be pruned.
- */
-export const ACQUIRE = script(
-  `
+// R5
+const ROOM = `local room = redis.pcall('HSETNX', KEYS[1], 'format', 1)`;
+
+const ACQUIRING = `
 local full = type(room) == 'table' and room.err
 local names, ends = KEYS[2], KEYS[3]
 local last, added = nil, 0
-for i = 1, #KEYS - 3 do
-  local key, at = KEYS[i + 3], 1 + (i - 1) * 4
-  local name, id, ttl = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+local function acquire(key, name, id, ttl, said)
   local row = read(key)
   if row.err then
     answer('fault', row.err)
   elseif isheld(row) then
     if row[1] == id then
       extended('extended', key, row, ttl, 0)
-    else
-      answer('held', row[1], row[2], row[3], row[4], row[5])
+      return true
     end
+    answer('held', row[1], row[2], row[3], row[4], row[5])
   elseif row[1] == id then
     answer('spent')
   elseif full then
@@ -84,7 +80,7 @@ for i = 1, #KEYS - 3 do
   else
     if not last then last = tonumber(call('HGET', state, 'token') or 0) end
     last = max(last + 1, tokenof(row) + 1, now)
-    local made = int(last) .. ' ' .. int(now) .. ' ' .. ARGV[at + 4]
+    local made = int(last) .. ' ' .. int(now) .. ' ' .. said
     local finish = now + ttl * 1000
     call('HSET', key, 'id', id, 'made', made, 'rev', last, 'end', finish, 'ttl', ttl)
     call('ZADD', names, 0, name)
@@ -93,8 +89,12 @@ for i = 1, #KEYS - 3 do
       added = added + 1
     end
     answer('granted', id, made, last, finish, ttl)
+    return true
   end
 end
+`;
+
+const ACQUIRED = `
 if last then call('HSET', state, 'token', last) end
 if added > 0 then
   local before, most = now - tonumber(ARGV[1]) * 1000, math.min(added * 4, 1000)
@@ -104,8 +104,59 @@ if added > 0 then
   end
 end
 return reply
-`,
-  `local room = redis.pcall('HSETNX', KEYS[1], 'format', 1)`,
+`;
+
+const RELEASING = `
+local function release(key, name, id, rev)
+  local row = read(key)
+  if row.err then
+    answer('fault', row.err)
+  elseif row[1] == id and isheld(row) and (rev == '' or rev == row[3]) then
+    call('HDEL', key, 'ttl')
+    call('ZREM', KEYS[2], name)
+    answer('released')
+    return true
+  else
+    answer('not-held')
+  end
+end
+local function tell(channel, name) redis.pcall('PUBLISH', channel, name) end
+`;
+
+/**
+ * KEYS state names ends row...; ARGV keepMs, then name leaseId ttlMs said of each.
+ * Answers now, the answers, and behind them names of rows that may be pruned.
+ */
+export const ACQUIRE = script(
+  `${ACQUIRING}
+for i = 1, #KEYS - 3 do
+  local at = 1 + (i - 1) * 4
+  acquire(KEYS[i + 3], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3]), ARGV[at + 4])
+end
+${ACQUIRED}`,
+  ROOM,
+);
+
+/**
+ * KEYS state names ends row...; ARGV keepMs channel, then name leaseId revision (or empty) newId
+ * ttlMs said of each. Answers now, those to the releases, those to the acquires, and names as
+ * ACQUIRE does. What is held again at once is told to nobody.
+ */
+export const HAND_OVER = script(
+  `${ACQUIRING}${RELEASING}
+local count, released = #KEYS - 3, {}
+for i = 1, count do
+  local at = 2 + (i - 1) * 6
+  released[i] = release(KEYS[i + 3], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+end
+for i = 1, count do
+  local at = 2 + (i - 1) * 6
+  local name = ARGV[at + 1]
+  local isheld = acquire(KEYS[i + 3], name, ARGV[at + 4], tonumber(ARGV[at + 5]), ARGV[at + 6])
+  if released[i] and not isheld then tell(ARGV[2], name) end
+end
+${ACQUIRED}`,
+  ROOM,
 );
 
 /** KEYS state row...; ARGV leaseId ttlMs ageMs of each, the ttl empty to keep the lease's own. */
@@ -126,21 +177,11 @@ return reply
 `);
 
 /** KEYS state names row...; ARGV channel, then name leaseId revision of each (or empty). */
-export const RELEASE = script(`
+export const RELEASE = script(`${RELEASING}
 for i = 1, #KEYS - 2 do
-  local key, at = KEYS[i + 2], 1 + (i - 1) * 3
-  local row = read(key)
-  if row.err then
-    answer('fault', row.err)
-  elseif row[1] == ARGV[at + 2] and isheld(row)
-      and (ARGV[at + 3] == '' or ARGV[at + 3] == row[3]) then
-    call('HDEL', key, 'ttl')
-    call('ZREM', KEYS[2], ARGV[at + 1])
-    redis.pcall('PUBLISH', ARGV[1], ARGV[at + 1])
-    answer('released')
-  else
-    answer('not-held')
-  end
+  local at = 1 + (i - 1) * 3
+  local name = ARGV[at + 1]
+  if release(KEYS[i + 2], name, ARGV[at + 2], ARGV[at + 3]) then tell(ARGV[1], name) end
 end
 return reply
 `);

@@ -6,6 +6,8 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  HandOverAnswer,
+  HandOverAsk,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -14,7 +16,13 @@ import type {
 } from "../../lock/backend.js";
 import type { Clock } from "../../lock/clock.js";
 import type { Lease } from "../../lock/lease.js";
-import { NO_REVISION, type AnswerValues, type LeaseValues } from "./messages.js";
+import {
+  NO_REVISION,
+  type AcquireAskValues,
+  type AnswerValues,
+  type LeaseValues,
+  type ReleaseAskValues,
+} from "./messages.js";
 import { refuseNetworkFileSystem, type StatFs } from "./network-file-system.js";
 import { StoreThread } from "./thread.js";
 
@@ -72,11 +80,7 @@ class SqliteBackend implements Backend {
   }
 
   async acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
-    const values = asks.map(
-      ({ resource, leaseId, principal, ttlMs, reason, labels }) =>
-        [resource, leaseId, principal, Math.ceil(ttlMs), reason, JSON.stringify(labels)] as const,
-    );
-    const answers = await this.#thread.ask(["acquire", values]);
+    const answers = await this.#thread.ask(["acquire", asks.map(acquireValues)]);
     return answers.map((answer, index) => acquireAnswer(answer, asks[index]?.resource ?? ""));
   }
 
@@ -97,12 +101,20 @@ class SqliteBackend implements Backend {
   }
 
   async release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
+    const answers = await this.#thread.ask(["release", asks.map(releaseValues)]);
+    return answers.map(releaseAnswer);
+  }
+
+  async handOver(asks: readonly HandOverAsk[]): Promise<readonly HandOverAnswer[]> {
     const values = asks.map(
-      ({ resource, leaseId, ifRevision }) =>
-        [resource, leaseId, ifRevision === undefined ? NO_REVISION : Number(ifRevision)] as const,
+      ({ release, acquire }) => [releaseValues(release), acquireValues(acquire)] as const,
     );
-    const answers = await this.#thread.ask(["release", values]);
-    return answers.map(([kind]) => ({ kind: kind === "released" ? "released" : "not-held" }));
+    const answers = await this.#thread.ask(["hand-over", values]);
+    return answers.map(([released, acquired], index) => ({
+      kind: "asked",
+      release: releaseAnswer(released),
+      acquire: acquireAnswer(acquired, asks[index]?.acquire.resource ?? ""),
+    }));
   }
 
   async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
@@ -134,6 +146,19 @@ class SqliteBackend implements Backend {
     this.#listeners.clear();
     await this.#thread[Symbol.asyncDispose]();
   }
+}
+
+function acquireValues(ask: AcquireAsk): AcquireAskValues {
+  const { resource, leaseId, principal, ttlMs, reason, labels } = ask;
+  return [resource, leaseId, principal, Math.ceil(ttlMs), reason, JSON.stringify(labels)];
+}
+
+function releaseValues({ resource, leaseId, ifRevision }: ReleaseAsk): ReleaseAskValues {
+  return [resource, leaseId, ifRevision === undefined ? NO_REVISION : Number(ifRevision)];
+}
+
+function releaseAnswer([kind]: AnswerValues): ReleaseAnswer {
+  return { kind: kind === "released" ? "released" : "not-held" };
 }
 
 function acquireAnswer(answer: AnswerValues, resource: string): AcquireAnswer {

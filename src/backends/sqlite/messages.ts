@@ -26,6 +26,7 @@ export type WriteQuestion =
   | readonly ["acquire", readonly AcquireAskValues[]]
   | readonly ["renew", readonly RenewAskValues[]]
   | readonly ["release", readonly ReleaseAskValues[]]
+  | readonly ["hand-over", readonly (readonly [ReleaseAskValues, AcquireAskValues])[]]
   | readonly ["check"];
 
 export type ReadQuestion =
@@ -41,6 +42,7 @@ export interface Answers {
   readonly acquire: readonly AnswerValues[];
   readonly renew: readonly AnswerValues[];
   readonly release: readonly AnswerValues[];
+  readonly "hand-over": readonly (readonly [AnswerValues, AnswerValues])[];
   readonly check: undefined;
   readonly current: readonly (LeaseValues | undefined)[];
   readonly list: readonly (readonly [string, LeaseValues])[];

@@ -231,6 +231,16 @@ function answerWrite(
         if (answer[0] === "released") work.releases++;
         return answer;
       });
+    case "hand-over":
+      return question[1].map(([release, acquire]) => {
+        const released = leases.release(release, state);
+        const { answer, isNew } = leases.acquire(acquire, state);
+        if (isNew) work.newRows++;
+        // What is held again at once need not be told of.
+        const isHeld = answer[0] === "granted" || answer[0] === "extended";
+        if (released[0] === "released" && !isHeld) work.releases++;
+        return [released, answer];
+      });
     case "check":
       countCheck.run(); // A real write: nothing less tells a full disk.
       return undefined;

@@ -54,6 +54,34 @@ it("a backend that keeps to the port is not changed by being looked at", async (
   expect(Reflect.get(spoilt({ watch: undefined }), "watch")).toBeUndefined();
 });
 
+it("a hand-over is looked at in both its halves, and one that a plug-in lacks is missing", async () => {
+  const [mine, next] = [ask(), ask()];
+  const asks = [{ release: mine, acquire: next }];
+  const sound = spoilt({});
+  await sound.acquire([mine]);
+  expect(await sound.handOver?.(asks)).toMatchObject([
+    { kind: "asked", release: { kind: "released" }, acquire: { kind: "granted" } },
+  ]);
+  expect(spoilt({ handOver: undefined }).handOver).toBeUndefined();
+  expect(() => spoilt({ handOver: "no" })).toThrow(
+    /some-store opens a backend whose handOver is no/u,
+  );
+  const answering = (answers: unknown): Backend =>
+    spoilt({ handOver: () => Promise.resolve(answers) });
+  await expect(answering([]).handOver?.(asks)).rejects.toThrow(/gave 0 answers to 1 questions/u);
+  const release = { kind: "released" };
+  expect(
+    await answering([{ kind: "asked", release, acquire: { kind: "granted" } }]).handOver?.(asks),
+  ).toMatchObject([{ release, acquire: { kind: "failed", error: { kind: "internal" } } }]);
+  expect(await answering([{ kind: "?" }]).handOver?.(asks)).toMatchObject([
+    { release: { kind: "failed" }, acquire: { kind: "failed" } },
+  ]);
+  const error = new Error("disk on fire");
+  expect(await answering([{ kind: "failed", error }]).handOver?.(asks)).toMatchObject([
+    { kind: "failed", error: { kind: "unavailable" } },
+  ]);
+});
+
 it.each([
   ["fewer", [], /some-store gave 0 answers to 1 questions of/u],
   ["more", [{ kind: "lost" }, { kind: "lost" }], /some-store gave 2 answers to 1 questions of/u],
