@@ -11,7 +11,8 @@ export type ErrorKind =
   | "lease-lost"
   | "invalid-field"
   | "not-allowed"
-  // unknown; "unreachable" is certain never to have arrived anywhere
+  // unknown; "unreachable" is certain never to have arrived anywhere, and "overloaded" to have been
+  // refused before anything was done
   | "unreachable"
   | "unavailable"
   | "overloaded"

@@ -9,6 +9,10 @@ export const ATTEMPT_MS = 5000;
 const FIRST_BACKOFF_MS = 50;
 const LAST_BACKOFF_MS = 1000;
 
+// Who was refused because too many ask does not come back sooner than that, nor at the same moment
+// as all the others who were: between a half and the whole of the pause.
+const OVERLOADED_BACKOFF_MS = 250;
+
 export interface AttemptOptions {
   readonly signal?: AbortSignal;
   /** How long it may take; what waits in a queue may take that long on top. */
@@ -19,6 +23,7 @@ export interface AskerOptions {
   /** In the order of preference. */
   readonly transports: readonly Transport[];
   readonly clock: Clock;
+  readonly random: () => number;
   readonly patienceMs: number;
 }
 
@@ -26,14 +31,16 @@ export interface AskerOptions {
 export class Asker {
   readonly #transports: readonly Transport[];
   readonly #clock: Clock;
+  readonly #random: () => number;
   readonly #patienceMs: number;
   // Who has answered last is asked first.
   #preferred = 0;
   #isClosed = false;
 
-  constructor({ transports, clock, patienceMs }: AskerOptions) {
+  constructor({ transports, clock, random, patienceMs }: AskerOptions) {
     this.#transports = transports;
     this.#clock = clock;
+    this.#random = random;
     this.#patienceMs = patienceMs;
   }
 
@@ -68,11 +75,14 @@ export class Asker {
       } catch (thrown) {
         const error = asLockError(thrown);
         if (error.isDefinite || error.kind === "internal" || signal?.aborted === true) throw error;
+        const isOverloaded = error.kind === "overloaded";
+        if (isOverloaded) backoffMs = Math.max(backoffMs, OVERLOADED_BACKOFF_MS);
         if (this.#clock.monotonicMs() + backoffMs >= giveUpAtMs) throw error;
         this.#preferred += 1;
         // A round over all addresses comes without a pause; the next one waits.
         if (tries % this.#transports.length === 0) {
-          await this.#pause(backoffMs, signal);
+          const share = isOverloaded ? (1 + this.#random()) / 2 : 1;
+          await this.#pause(backoffMs * share, signal);
           backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
         }
       }

@@ -103,6 +103,11 @@ export class Calls {
     return undefined;
   }
 
+  /** An acquire was refused before anything was done for it: counted, and told of all together. */
+  refused(method: string): void {
+    this.#metrics?.refused(method);
+  }
+
   /** Something has gone wrong that nobody has foreseen. */
   failed(method: string, request: unknown, thrown: unknown): void {
     const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);

@@ -67,6 +67,8 @@ export interface LockClientOptions {
   /** The ways to the daemons, in the order of preference. */
   readonly transports: readonly Transport[];
   readonly clock: Clock;
+  /** From 0 up to 1, below it; Math.random unless given. */
+  readonly random?: () => number;
   /** Who asks, unless an acquire says otherwise. */
   readonly principal?: string;
   /** How long to go on asking when there is no definite answer; 10 s by default. */

@@ -11,7 +11,7 @@ import {
 } from "../gen/stormlock/v1/lock_pb.js";
 import type { Clock } from "../lock/clock.js";
 import { holderDeadlineMs } from "../lock/deadline.js";
-import { asLockError, LockError } from "../lock/errors.js";
+import { asLockError, LockError, type ErrorKind } from "../lock/errors.js";
 import { Keeper } from "../lock/keeper.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
 import { LIMITS, checkWait } from "../lock/limits.js";
@@ -31,6 +31,7 @@ import type { Transport } from "./transport.js";
 const DEFAULT_PATIENCE_MS = 10_000;
 // How long a caller that gives up tries to take back what it may have been granted.
 const FAREWELL_MS = 2000;
+const NOTHING_DONE: ReadonlySet<ErrorKind> = new Set<ErrorKind>(["unreachable", "overloaded"]);
 // The share of the ttl that may pass in a queue before a renewal must make it whole again.
 const WAITED_SHARE = 0.1;
 
@@ -48,6 +49,7 @@ const WAITED_SHARE = 0.1;
 export class LockClient implements AsyncDisposable {
   readonly #transports: readonly Transport[];
   readonly #clock: Clock;
+  readonly #random: () => number;
   readonly #principal: string;
   readonly #patienceMs: number;
   readonly #asker: Asker;
@@ -56,6 +58,7 @@ export class LockClient implements AsyncDisposable {
   constructor({
     transports,
     clock,
+    random = Math.random,
     principal = "",
     patienceMs = DEFAULT_PATIENCE_MS,
   }: LockClientOptions) {
@@ -63,9 +66,10 @@ export class LockClient implements AsyncDisposable {
       throw new LockError("invalid-field", "no server address is given", { field: "servers" });
     this.#transports = transports;
     this.#clock = clock;
+    this.#random = random;
     this.#principal = principal;
     this.#patienceMs = patienceMs;
-    this.#asker = new Asker({ transports, clock, patienceMs });
+    this.#asker = new Asker({ transports, clock, random, patienceMs });
   }
 
   /** Takes a lock, or tells who has it. */
@@ -103,7 +107,7 @@ export class LockClient implements AsyncDisposable {
           asked.isUncertain = false;
           throw new LockError("unavailable", error.message, { cause: error });
         }
-        asked.isUncertain ||= !error.isDefinite && error.kind !== "unreachable";
+        asked.isUncertain ||= !error.isDefinite && !NOTHING_DONE.has(error.kind);
         throw error;
       }
     };
@@ -127,7 +131,7 @@ export class LockClient implements AsyncDisposable {
     this.#keeper ??= new Keeper({
       links: this.#transports.map((transport) => (events) => transport.hold(events)),
       clock: this.#clock,
-      random: Math.random,
+      random: this.#random,
       patienceMs: this.#patienceMs,
     });
     const outcome = await this.#keeper.hold({

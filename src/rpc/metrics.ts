@@ -21,6 +21,11 @@ export interface HoldStats {
 // From "the store is in memory" to "somebody waited for a minute".
 const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 15, 60];
 
+// A quiet loop is late by a millisecond at the most; with seconds, heartbeats are missed.
+const DELAY_BUCKETS_S = [
+  0.001, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
+];
+
 // What belongs to the process is collected once, however many servers it has: the collectors
 // hold timers and observers that nothing ever stops.
 let ofProcess: Registry | undefined;
@@ -41,6 +46,8 @@ export class Metrics {
   readonly #granted: Counter;
   readonly #held: Counter;
   readonly #lost: Counter;
+  readonly #refused: Counter;
+  readonly #loopDelay: Histogram;
 
   constructor(
     locks: LockStats,
@@ -69,6 +76,16 @@ export class Metrics {
       "Acquires refused: somebody else holds it.",
     );
     this.#lost = counter("stormlock_leases_lost_total", "Renewals that came too late.");
+    this.#refused = counter(
+      "stormlock_acquires_refused_total",
+      "Acquires refused at once, because this daemon had more to answer than it can.",
+    );
+    this.#loopDelay = new Histogram({
+      name: "stormlock_event_loop_delay_seconds",
+      help: "How much later than it was due a timer ran: how long whatever arrives is not looked at.",
+      buckets: DELAY_BUCKETS_S,
+      registers,
+    });
     const gauge = (name: string, help: string, read: () => number): Gauge =>
       new Gauge({
         name,
@@ -100,6 +117,17 @@ export class Metrics {
       if (code === Code.ALREADY_EXISTS) this.#held.inc();
     }
     if (method.endsWith("/Renew") && code === Code.NOT_FOUND) this.#lost.inc();
+  }
+
+  /** A call was refused before it was begun. */
+  refused(method: string): void {
+    this.#calls.inc({ method, code: codeName(Code.UNAVAILABLE) });
+    this.#refused.inc();
+  }
+
+  /** The event loop was late by so much. */
+  delayed(seconds: number): void {
+    this.#loopDelay.observe(seconds);
   }
 
   get contentType(): string {

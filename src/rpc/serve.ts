@@ -2,11 +2,13 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { formatAddress } from "../lock/address.js";
 import type { Clock } from "../lock/clock.js";
+import { Admission } from "./admission.js";
 import { Calls } from "./calls.js";
 import { GrpcDoor, type Pings } from "./grpc/door.js";
 import { listen, type Listener } from "./listener.js";
 import type { HoldHub } from "./hold-hub.js";
 import type { Log } from "./log.js";
+import { LoopDelay } from "./loop-delay.js";
 import { Metrics, type LockStats } from "./metrics.js";
 import { Peeker } from "./peek.js";
 import { Readiness } from "./readiness.js";
@@ -85,6 +87,7 @@ class Doors implements Server {
   readonly #grpc: GrpcDoor;
   readonly #web: WebDoor;
   readonly #readiness: Readiness;
+  readonly #loopDelay: LoopDelay;
   readonly #main: Listener[] = [];
   readonly #http: Listener[] = [];
   #drained: Promise<void> | undefined;
@@ -100,8 +103,18 @@ class Doors implements Server {
       () => this.#listeners.reduce((sum, { connections }) => sum + connections, 0),
     );
     this.#calls.report(metrics);
+    this.#loopDelay = new LoopDelay(clock, (seconds) => {
+      metrics.delayed(seconds);
+    });
+    const admission = new Admission({
+      clock,
+      onChange: (isOverloaded, refused) => {
+        if (isOverloaded) log.warn("overloaded: new acquires are refused");
+        else log.warn({ refused }, "no longer overloaded");
+      },
+    });
     this.#grpc = new GrpcDoor({
-      ...{ service, holds, calls: this.#calls },
+      ...{ service, holds, calls: this.#calls, admission },
       ...(pings === undefined ? {} : { pings }),
     });
     this.#readiness = new Readiness({
@@ -114,7 +127,7 @@ class Doors implements Server {
       },
     });
     const readiness = this.#readiness;
-    this.#web = new WebDoor({ service, calls: this.#calls, readiness, metrics });
+    this.#web = new WebDoor({ service, calls: this.#calls, admission, readiness, metrics });
   }
 
   get addresses(): readonly string[] {
@@ -187,6 +200,7 @@ class Doors implements Server {
     const { holds, locks, log } = this.#options;
     log.info({ callsInFlight: this.#calls.inFlight }, "draining");
     this.#readiness.drain();
+    this.#loopDelay.stop();
     this.#calls.drain();
     locks.drain();
     const farewellMs = Math.min(FAREWELL_MS, withinMs / 2);

@@ -124,15 +124,14 @@ function isUnsent(code: number, message: string): boolean {
   return code === Code.UNAVAILABLE && message.includes("No connection established");
 }
 
-// INTERNAL is what libraries make of a reset stream: as unknown as a broken connection.
+// INTERNAL is what libraries make of a reset stream: as unknown as a broken connection. And
+// RESOURCE_EXHAUSTED is what they make of an answer that is too large, which was carried out.
 function kindOfBareCode(code: number): ErrorKind {
   switch (code) {
     case Code.CANCELLED:
       return "cancelled";
     case Code.DEADLINE_EXCEEDED:
       return "timed-out";
-    case Code.RESOURCE_EXHAUSTED:
-      return "overloaded";
     case Code.UNIMPLEMENTED:
     case Code.UNAUTHENTICATED:
     case Code.PERMISSION_DENIED:

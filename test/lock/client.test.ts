@@ -31,7 +31,11 @@ interface Call {
 type Script = (call: Call, nth: number) => unknown;
 
 /** Daemons a, b, …, that answer what the script returns, and fail with what it throws. */
-function start(addresses: number, script: Script, options: { patienceMs?: number } = {}) {
+function start(
+  addresses: number,
+  script: Script,
+  options: { patienceMs?: number; random?: () => number } = {},
+) {
   const clock = new FakeClock();
   const calls: Call[] = [];
   const transports = Array.from({ length: addresses }, (_, index): Transport => {
@@ -102,6 +106,29 @@ describe("a client that gets no definite answer", () => {
     const pauses = rounds.slice(1).map((atMs, index) => atMs - (rounds[index] ?? 0));
     expect(pauses.slice(0, 7)).toEqual([50, 100, 200, 400, 800, 1000, 1000]);
     expect(clock.pending).toBe(0);
+  });
+
+  it("comes back later, and not with all others, to a daemon that refused it as overloaded", async () => {
+    const pauses = [0, 0.999].map(async (chance) => {
+      const random = (): number => chance;
+      const { client, calls, clock } = start(1, () => fail("overloaded"), { random });
+      const acquiring = new Watched(client.acquire(RESOURCE));
+      await clock.advance(12_000);
+      expect(acquiring.kind).toBe("overloaded");
+      expect(clock.pending).toBe(0);
+      return calls.slice(1).map(({ atMs }, index) => Math.round(atMs - (calls[index]?.atMs ?? 0)));
+    });
+    const [soonest = [], latest = []] = await Promise.all(pauses);
+    expect(soonest.slice(0, 4)).toEqual([125, 250, 500, 500]);
+    expect(latest.slice(0, 4)).toEqual([250, 500, 1000, 1000]);
+  });
+
+  it("releases nothing when it was only ever refused as overloaded: nothing was done", async () => {
+    const { client, calls, clock } = start(1, () => fail("overloaded"), { patienceMs: 3000 });
+    const acquiring = new Watched(client.acquire(RESOURCE));
+    await clock.advance(3000);
+    expect(acquiring.kind).toBe("overloaded");
+    expect(new Set(calls.map(({ method }) => method))).toEqual(new Set(["Acquire"]));
   });
 
   it.each(["unavailable", "overloaded", "cancelled", "timed-out", "unreachable"] as const)(

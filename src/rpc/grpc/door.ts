@@ -13,13 +13,15 @@ import { HealthImplementation } from "grpc-health-check";
 import { LockService as LockServiceDescriptor } from "../../gen/stormlock/v1/lock_pb.js";
 import { asLockError, LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
+import { overloadedError, type Admission } from "../admission.js";
 import type { Calls } from "../calls.js";
 import type { HoldHub } from "../hold-hub.js";
 import type { CallContext, LockService } from "../service.js";
 import { grpcDefinition, methodPath, type Received } from "./definition.js";
-import { guardStreams } from "./guard.js";
+import { guardStreams, isOver } from "./guard.js";
 import { serveHold, type HoldCall } from "./hold-door.js";
 import { addReflection } from "./reflection.js";
+import { RefusedStreams } from "./refused-streams.js";
 import { failedStatus } from "./trailer.js";
 import { CallWatch } from "./watch.js";
 
@@ -41,6 +43,7 @@ export interface GrpcDoorOptions {
   readonly service: LockService;
   readonly holds: HoldHub;
   readonly calls: Calls;
+  readonly admission: Admission;
   readonly pings?: Pings;
 }
 
@@ -49,12 +52,14 @@ export class GrpcDoor implements AsyncDisposable {
   readonly #server: GrpcServer;
   readonly #injector: ConnectionInjector;
   readonly #watch: CallWatch;
+  readonly #refused: RefusedStreams;
   readonly #calls: Calls;
   readonly #health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
   readonly #identities = new WeakMap<PeerCertificate, string>();
 
-  constructor({ service, holds, calls, pings = PINGS }: GrpcDoorOptions) {
+  constructor({ service, holds, calls, admission, pings = PINGS }: GrpcDoorOptions) {
     this.#calls = calls;
+    this.#refused = new RefusedStreams(calls.clock, overloadedError());
     this.#watch = new CallWatch(calls);
     this.#server = new GrpcServer({
       "grpc.max_receive_message_length": LIMITS.messageBytes,
@@ -64,7 +69,17 @@ export class GrpcDoor implements AsyncDisposable {
       "grpc.enable_channelz": 0,
       interceptors: [this.#watch.interceptor],
     });
-    guardStreams(this.#server);
+    guardStreams(this.#server, (path, stream, begin) => {
+      if (path !== ACQUIRE || isOver(stream)) {
+        begin();
+        return;
+      }
+      const refuse = (): void => {
+        this.#calls.refused(path);
+        this.#refused.refuse(stream);
+      };
+      admission.enter({ begin, refuse, isGone: () => isOver(stream) });
+    });
     this.#server.addService(grpcDefinition(LockServiceDescriptor), this.#handlers(service, holds));
     this.#health.addToServer(this.#server);
     addReflection(this.#server);
@@ -99,6 +114,7 @@ export class GrpcDoor implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     this.#watch.stop();
+    this.#refused.stop();
     this.#server.forceShutdown();
     return Promise.resolve();
   }
@@ -157,6 +173,7 @@ export class GrpcDoor implements AsyncDisposable {
 }
 
 const SERVICE = LockServiceDescriptor.typeName;
+const ACQUIRE = methodPath(LockServiceDescriptor.method.acquire);
 
 type ServiceMethod = (request: Message, context: CallContext) => Promise<Message>;
 

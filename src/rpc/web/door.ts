@@ -4,6 +4,7 @@ import { createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { LIMITS } from "../../lock/limits.js";
+import type { Admission } from "../admission.js";
 import type { Calls } from "../calls.js";
 import { codeName } from "../code.js";
 import type { Metrics } from "../metrics.js";
@@ -36,6 +37,7 @@ export interface Visitor {
 export interface WebDoorOptions {
   readonly service: LockService;
   readonly calls: Calls;
+  readonly admission: Admission;
   readonly readiness: Readiness;
   readonly metrics: Metrics;
 }
@@ -49,11 +51,11 @@ export class WebDoor implements AsyncDisposable {
   readonly #readiness: Readiness;
   readonly #metrics: Metrics;
 
-  constructor({ service, calls, readiness, metrics }: WebDoorOptions) {
+  constructor({ service, calls, admission, readiness, metrics }: WebDoorOptions) {
     this.#calls = calls;
     this.#readiness = readiness;
     this.#metrics = metrics;
-    this.#routes = routes(service, calls);
+    this.#routes = routes(service, calls, admission);
     this.#server = createServer(
       {
         headersTimeout: REQUEST_MS,

@@ -16,6 +16,7 @@ import {
 } from "../../gen/stormlock/v1/lock_pb.js";
 import { asLockError, type LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
+import { overloadedError, type Admission } from "../admission.js";
 import type { Call, Calls } from "../calls.js";
 import type { CallContext, LockService } from "../service.js";
 import { Code, toStatus } from "../status.js";
@@ -31,7 +32,11 @@ export const VISIT: ContextKey<Visit | undefined> = createContextKey<Visit | und
 const details = createRegistry(ErrorInfoSchema, LockHeldSchema);
 
 /** The lock service for Connect and gRPC-Web, by its paths. */
-export function routes(service: LockService, calls: Calls): ReadonlyMap<string, UniversalHandler> {
+export function routes(
+  service: LockService,
+  calls: Calls,
+  admission: Admission,
+): ReadonlyMap<string, UniversalHandler> {
   const router = createConnectRouter({
     grpc: false, // needs trailers, which HTTP/1.1 clients do not have; gRPC has its own door
     readMaxBytes: LIMITS.messageBytes,
@@ -42,7 +47,10 @@ export function routes(service: LockService, calls: Calls): ReadonlyMap<string, 
     (request: Q, context: HandlerContext): Promise<A> =>
       answered(ask, request, context, calls);
   router.service(LockServiceDescriptor, {
-    acquire: answer((request, context) => service.acquire(request, context)),
+    acquire: answer(async (request, context) => {
+      await turn(admission);
+      return service.acquire(request, context);
+    }),
     renew: answer((request, context) => service.renew(request, context)),
     release: answer((request, context) => service.release(request, context)),
     current: answer((request, context) => service.current(request, context)),
@@ -50,6 +58,16 @@ export function routes(service: LockService, calls: Calls): ReadonlyMap<string, 
     list: answer((request, context) => service.list(request, context)),
   });
   return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+}
+
+// In the same line as the acquires of the other door.
+function turn(admission: Admission): Promise<void> {
+  return new Promise((begin, reject) => {
+    const refuse = (): void => {
+      reject(overloadedError());
+    };
+    admission.enter({ begin, refuse, isGone: () => false });
+  });
 }
 
 async function answered<Q, A>(

@@ -1214,7 +1214,9 @@ export const LockService: GenService<{
    * Errors: ALREADY_EXISTS `LOCK_HELD` (somebody else holds it, or the wait ran
    * out; a LockHeld detail names the holder), NOT_FOUND `LEASE_LOST` (this lease id
    * was the resource's last one and has been released or has expired: use a new
-   * one), INVALID_ARGUMENT `INVALID_FIELD`, PERMISSION_DENIED `NOT_ALLOWED`.
+   * one), INVALID_ARGUMENT `INVALID_FIELD`, PERMISSION_DENIED `NOT_ALLOWED`. And
+   * UNAVAILABLE `OVERLOADED` (this daemon has more acquires to answer than it can,
+   * and has done nothing: ask again in a second, or ask another daemon).
    *
    * @generated from rpc stormlock.v1.LockService.Acquire
    */
