@@ -26,15 +26,15 @@ const program = defineConfig({
       groups: [
         {
           name: "words",
-          test: /src.(lock.(address|clock|deadline|duration|errors|lease|limits|policy)|system-clock)\.ts$/,
+          test: /src.(lock.(address|clock|deadline|duration|errors|lease|limits|policy)|rpc.(code|messages|reason)|system-clock)\.ts$/,
         },
         {
           name: "messages",
-          test: /src.(gen|rpc.(client|code|messages|status|transport)\.ts)|@bufbuild.protobuf/,
+          test: /src.(gen|rpc.status\.ts)|@bufbuild.protobuf/,
         },
         {
           name: "commands",
-          test: /src.(config.|backends.registry)|cmd.stormlock.(acquire|ask|command|command-line|commands|current|exit-code|is-held|lease-format|list|output|release|renew|run|usage-error)\.ts$/,
+          test: /src.(config.|backends.registry|rpc.(asker|json-message|unary-client|web.quick-transport)\.ts)|cmd.stormlock.(acquire|ask|ask-daemon|command|command-line|commands|current|exit-code|is-held|lease-format|list|output|release|renew|run|usage-error)\.ts$/,
         },
       ],
     },

@@ -1,4 +1,4 @@
-import type { LockClient } from "../../src/rpc/client.js";
+import type { UnaryClient } from "../../src/rpc/unary-client.js";
 import type { AcquireResult } from "../../src/rpc/client-contract.js";
 import { systemClock } from "../../src/system-clock.js";
 import { askLocks, type Asked } from "./ask.js";
@@ -47,7 +47,7 @@ export const acquire: Run = (words, scene) => {
   });
 };
 
-async function giveBack(client: LockClient, resource: string, leaseId: string): Promise<string> {
+async function giveBack(client: UnaryClient, resource: string, leaseId: string): Promise<string> {
   try {
     await client.release(resource, leaseId);
     return `${resource} has been released`;

@@ -1,21 +1,32 @@
 import type { ClientConfig } from "../../src/config/index.js";
-import { connect } from "../../src/connect.js";
-import type { LockClient } from "../../src/rpc/client.js";
-import { asConfigMistake, readPem } from "./pem.js";
+import { isLoopback, parseAddress, type Address } from "../../src/lock/address.js";
+import { UnaryClient } from "../../src/rpc/unary-client.js";
+import { QuickTransport } from "../../src/rpc/web/quick-transport.js";
+import { systemClock } from "../../src/system-clock.js";
 
 /** A client of the configured daemons. */
-export async function askDaemon(
-  { servers, ca, cert, key }: ClientConfig,
-  patienceMs: number,
-): Promise<LockClient> {
-  const pem = {
-    ...(ca === undefined ? {} : { ca: await readPem("ca", ca) }),
-    ...(cert === undefined ? {} : { cert: await readPem("cert", cert) }),
-    ...(key === undefined ? {} : { key: await readPem("key", key) }),
-  };
-  try {
-    return connect({ servers, ...pem, patienceMs });
-  } catch (thrown) {
-    throw asConfigMistake(thrown);
+export async function askDaemon(config: ClientConfig, patienceMs: number): Promise<UnaryClient> {
+  const addresses = config.servers.map(parseAddress);
+  const isSecure = [config.ca, config.cert, config.key].some((path) => path !== undefined);
+  if (isSecure || !addresses.every(isNearby)) {
+    const { connectAsConfigured } = await import("./connect-as-configured.js");
+    return await connectAsConfigured(config, patienceMs);
   }
+  const transports = addresses.map(
+    (address, at) =>
+      new QuickTransport({
+        address,
+        clock: systemClock,
+        openGrpc: async () => {
+          const { grpcTransport } = await import("../../src/rpc/grpc/channel.js");
+          return grpcTransport({ address: config.servers[at] ?? "", clock: systemClock });
+        },
+      }),
+  );
+  return new UnaryClient({ transports, clock: systemClock, patienceMs });
+}
+
+// Elsewhere a proxy may be in between, and TLS should be: gRPC knows its way through both.
+function isNearby(address: ReturnType<typeof parseAddress>): address is Address {
+  return address.kind !== "malformed" && isLoopback(address);
 }

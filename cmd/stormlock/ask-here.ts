@@ -3,10 +3,11 @@
 import { existsSync } from "node:fs";
 import type { Config } from "../../src/config/index.js";
 import { openLocks } from "../../src/open.js";
-import { LockClient } from "../../src/rpc/client.js";
 import { HoldHub } from "../../src/rpc/hold-hub.js";
 import { InProcessTransport } from "../../src/rpc/in-process.js";
 import { LockService } from "../../src/rpc/service.js";
+import type { Transport } from "../../src/rpc/transport.js";
+import { UnaryClient } from "../../src/rpc/unary-client.js";
 import { systemClock } from "../../src/system-clock.js";
 import type { Output } from "./output.js";
 
@@ -18,7 +19,17 @@ export async function askHere(
   resource: string | undefined,
   output: Output,
   patienceMs: number,
-): Promise<LockClient> {
+): Promise<UnaryClient> {
+  const transport = await openHere(config, resource, output);
+  return new UnaryClient({ transports: [transport], clock: systemClock, patienceMs });
+}
+
+/** The same service as a daemon's, over the backends of this process. Disposing it closes them. */
+export async function openHere(
+  config: Config,
+  resource: string | undefined,
+  output: Output,
+): Promise<Transport> {
   const sayIfMade = builtInStoreTeller(config, output);
   const locks = await openLocks({
     rules: config.policy,
@@ -28,7 +39,7 @@ export async function askHere(
   sayIfMade(locks.backends.keys());
   const service = new LockService(locks.manager);
   const way = new InProcessTransport(service, new HoldHub(locks.manager), systemClock);
-  const transport = {
+  return {
     unary: way.unary.bind(way),
     hold: way.hold.bind(way),
     [Symbol.asyncDispose]: async () => {
@@ -36,11 +47,6 @@ export async function askHere(
       await locks[Symbol.asyncDispose]();
     },
   };
-  return new LockClient({
-    transports: [transport],
-    clock: systemClock,
-    patienceMs,
-  });
 }
 
 // A list goes on without the backends that cannot be opened, but not silently.

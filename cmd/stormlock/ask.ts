@@ -6,20 +6,29 @@ import { backendTypes, findBackendType } from "../../src/backends/registry.js";
 import { loadConfig, principalFor, type Config, type Flags } from "../../src/config/index.js";
 import { LockError } from "../../src/lock/errors.js";
 import { checkResource } from "../../src/lock/limits.js";
-import type { LockClient } from "../../src/rpc/client.js";
+import type { UnaryClient } from "../../src/rpc/unary-client.js";
 import type { Scene, Words } from "./command.js";
+import type { Output } from "./output.js";
 
 /** How long a command goes on asking when nobody answers. */
 const PATIENCE_MS = 3000;
 
 /** Somebody who can be asked. */
-export interface Asked {
-  readonly client: LockClient;
+export interface Asked<Client = UnaryClient> {
+  readonly client: Client;
   /** Who asks for a resource. */
   readonly principalFor: (resource: string) => string;
   /** The ttl to ask for when the command line does not say. */
   readonly defaultTtlMs: number | undefined;
 }
+
+/** Makes a client for a configuration, and for the only resource that it will be asked about. */
+export type OpenClient<Client> = (
+  config: Config,
+  resource: string | undefined,
+  output: Output,
+  patienceMs: number,
+) => Promise<Client>;
 
 /**
  * Asks, and closes what was opened for it.
@@ -31,15 +40,28 @@ export async function askLocks(
   resource: string | undefined,
   ask: (asked: Asked) => Promise<number | NodeJS.Signals>,
 ): Promise<number | NodeJS.Signals> {
+  return await askWith(openToAsk, words, scene, resource, ask);
+}
+
+const openToAsk: OpenClient<UnaryClient> = async (config, resource, output, patienceMs) =>
+  config.client.servers.length > 0
+    ? await (await import("./ask-daemon.js")).askDaemon(config.client, patienceMs)
+    : await (await import("./ask-here.js")).askHere(config, resource, output, patienceMs);
+
+/** As askLocks, with a client of another kind. */
+export async function askWith<Client extends AsyncDisposable>(
+  open: OpenClient<Client>,
+  words: Words,
+  scene: Scene,
+  resource: string | undefined,
+  ask: (asked: Asked<Client>) => Promise<number | NodeJS.Signals>,
+): Promise<number | NodeJS.Signals> {
   // Before a store is made for a name that none can have.
   if (resource !== undefined) checkResource(resource);
   const config = await configOf(words, scene, clientFlags(words), "client");
   for (const warning of config.warnings) scene.output.note(warning);
   const { servers, ttlMs: defaultTtlMs } = config.client;
-  await using client =
-    servers.length > 0
-      ? await (await import("./ask-daemon.js")).askDaemon(config.client, PATIENCE_MS)
-      : await (await import("./ask-here.js")).askHere(config, resource, scene.output, PATIENCE_MS);
+  await using client = await open(config, resource, scene.output, PATIENCE_MS);
   try {
     return await ask({
       client,

@@ -9,7 +9,8 @@
 //   H4. Locks are released when the command and all that it started are gone, never before.
 
 import { LockError } from "../../src/lock/errors.js";
-import { askLocks, type Asked } from "./ask.js";
+import type { LockClient } from "../../src/rpc/client.js";
+import type { Asked } from "./ask.js";
 import type { Run, Scene } from "./command.js";
 import { endingOf } from "./exit-code.js";
 import { GuardianLink } from "./hold/guardian-link.js";
@@ -19,16 +20,21 @@ import { say, sayAsJson } from "./hold/say.js";
 import { ENDING_SIGNALS, listenFor, signalExitCode } from "./hold/signals.js";
 import { Summary } from "./hold/summary.js";
 import { TakenLocks } from "./hold/taken-locks.js";
+import { keepLocks } from "./keep.js";
 
 /** Does what the locks are wanted for. @returns how this process is to end */
-type Work = (asked: Asked, scene: Scene, summary: Summary) => Promise<number | NodeJS.Signals>;
+type Work = (
+  asked: Asked<LockClient>,
+  scene: Scene,
+  summary: Summary,
+) => Promise<number | NodeJS.Signals>;
 
 export const hold: Run = async (words, scene) => {
   const order = orderOf(words);
   const { resources } = order;
   const work = await workOf(order);
   const only = resources.length === 1 ? resources[0] : undefined;
-  return await askLocks(words, scene, only, async (asked) => {
+  return await keepLocks(words, scene, only, async (asked) => {
     checkGrace(order, order.ttlMs ?? asked.defaultTtlMs);
     const summary = new Summary(resources);
     try {
@@ -55,7 +61,7 @@ async function workOf(order: Order): Promise<Work> {
 async function holdForCommand(
   order: Order,
   work: CommandWork,
-  asked: Asked,
+  asked: Asked<LockClient>,
   scene: Scene,
   summary: Summary,
 ): Promise<number | NodeJS.Signals> {

@@ -1,6 +1,6 @@
 import { sleep, type Clock } from "../lock/clock.js";
 import { asLockError, LockError } from "../lock/errors.js";
-import type { Transport } from "./transport.js";
+import type { UnaryTransport } from "./transport.js";
 
 /** How long one attempt may take at the most beyond its wait, before another address is tried. */
 export const ATTEMPT_MS = 5000;
@@ -21,15 +21,15 @@ export interface AttemptOptions {
 
 export interface AskerOptions {
   /** In the order of preference. */
-  readonly transports: readonly Transport[];
+  readonly transports: readonly UnaryTransport[];
   readonly clock: Clock;
   readonly random: () => number;
   readonly patienceMs: number;
 }
 
-/** Asks one address after the other until there is a definite answer (C1 in client.ts). */
+/** Asks one address after the other until there is a definite answer (C1 in unary-client.ts). */
 export class Asker {
-  readonly #transports: readonly Transport[];
+  readonly #transports: readonly UnaryTransport[];
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #patienceMs: number;
@@ -56,7 +56,7 @@ export class Asker {
    * @throws LockError when it is definite, cancelled, or patience has run out
    */
   async ask<T>(
-    attempt: (transport: Transport, options: AttemptOptions) => Promise<T>,
+    attempt: (transport: UnaryTransport, options: AttemptOptions) => Promise<T>,
     waitMs: number,
     signal: AbortSignal | undefined,
     patienceMs = this.#patienceMs,

@@ -1,9 +1,8 @@
 import type { Clock } from "../lock/clock.js";
 import { LockError } from "../lock/errors.js";
-import { codeName } from "./code.js";
+import { Code, codeName } from "./code.js";
 import type { Log } from "./log.js";
 import type { Metrics } from "./metrics.js";
-import { Code } from "./status.js";
 
 // A call in flight costs about 10 KiB. With this many, somebody is not asking for locks.
 const MOST_IN_FLIGHT = 20_000;

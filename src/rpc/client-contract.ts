@@ -3,7 +3,7 @@
 import type { Clock } from "../lock/clock.js";
 import type { Hold } from "../lock/holding.js";
 import type { Lease } from "../lock/lease.js";
-import type { Transport } from "./transport.js";
+import type { Transport, UnaryTransport } from "./transport.js";
 
 /** A lease, and until when its holder may believe in it. */
 export interface HeldLease {
@@ -63,9 +63,9 @@ export type HoldResult =
   /** Somebody else holds it, and there was no time to wait, or no more. */
   | { readonly kind: "held"; readonly holder: Lease | undefined; readonly message: string };
 
-export interface LockClientOptions {
+export interface UnaryClientOptions {
   /** The ways to the daemons, in the order of preference. */
-  readonly transports: readonly Transport[];
+  readonly transports: readonly UnaryTransport[];
   readonly clock: Clock;
   /** From 0 up to 1, below it; Math.random unless given. */
   readonly random?: () => number;
@@ -73,4 +73,9 @@ export interface LockClientOptions {
   readonly principal?: string;
   /** How long to go on asking when there is no definite answer; 10 s by default. */
   readonly patienceMs?: number;
+}
+
+/** As UnaryClientOptions, over transports that can carry a Hold stream as well. */
+export interface LockClientOptions extends UnaryClientOptions {
+  readonly transports: readonly Transport[];
 }

@@ -1,17 +1,11 @@
-import {
-  create,
-  type DescMessage,
-  type DescMethodUnary,
-  type MessageInitShape,
-  type MessageShape,
-} from "@bufbuild/protobuf";
+import { create, type DescMethodUnary } from "@bufbuild/protobuf";
 import { LockService as Definition } from "../gen/stormlock/v1/lock_pb.js";
 import { asLockError, LockError } from "../lock/errors.js";
 import type { Clock } from "../lock/clock.js";
 import type { HoldLink, LinkEvents } from "../lock/link.js";
 import type { HoldHub } from "./hold-hub.js";
 import type { CallContext, LockService } from "./service.js";
-import type { CallOptions, Transport } from "./transport.js";
+import type { AnswerOf, CallOptions, RequestOf, Transport, UnaryMethod } from "./transport.js";
 
 type Handler = (request: never, context: CallContext) => Promise<unknown>;
 
@@ -19,7 +13,7 @@ type Handler = (request: never, context: CallContext) => Promise<unknown>;
 export class InProcessTransport implements Transport {
   readonly #clock: Clock;
   readonly #holds: HoldHub;
-  readonly #handlers: ReadonlyMap<string, Handler>;
+  readonly #handlers: Readonly<Record<UnaryMethod, Handler>>;
   // One for each call that is under way. (AbortSignal.any would leave something behind at the
   // signals that outlive the call, for as long as they live.)
   readonly #calls = new Set<AbortController>();
@@ -28,25 +22,22 @@ export class InProcessTransport implements Transport {
   constructor(service: LockService, holds: HoldHub, clock: Clock) {
     this.#clock = clock;
     this.#holds = holds;
-    const methods = Definition.method;
-    this.#handlers = new Map<string, Handler>([
-      [methods.acquire.name, service.acquire.bind(service)],
-      [methods.renew.name, service.renew.bind(service)],
-      [methods.release.name, service.release.bind(service)],
-      [methods.current.name, service.current.bind(service)],
-      [methods.isHeld.name, service.isHeld.bind(service)],
-      [methods.list.name, service.list.bind(service)],
-    ]);
+    this.#handlers = {
+      acquire: service.acquire.bind(service),
+      renew: service.renew.bind(service),
+      release: service.release.bind(service),
+      current: service.current.bind(service),
+      isHeld: service.isHeld.bind(service),
+      list: service.list.bind(service),
+    };
   }
 
-  async unary<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
+  async unary<M extends UnaryMethod>(
+    method: M,
+    request: RequestOf<M>,
     { signal, timeoutMs }: CallOptions,
-  ): Promise<MessageShape<O>> {
-    const handler = this.#handlers.get(method.name);
-    if (handler === undefined)
-      throw new LockError("internal", `the service has no method ${method.name}`);
+  ): Promise<AnswerOf<M>> {
+    const { input }: DescMethodUnary = Definition.method[method];
     if (this.#isClosed) throw new LockError("cancelled", "the locks are closed");
     const call = new AbortController();
     const state = { isTooLate: false };
@@ -62,7 +53,8 @@ export class InProcessTransport implements Transport {
     this.#calls.add(call);
     try {
       const context = { signal: call.signal, identity: undefined };
-      return (await handler(create(method.input, request) as never, context)) as MessageShape<O>;
+      const message = create(input, request as Record<string, unknown>);
+      return (await this.#handlers[method](message as never, context)) as AnswerOf<M>;
     } catch (thrown) {
       if (!state.isTooLate) throw thrown;
       throw new LockError("timed-out", `no answer within ${String(timeoutMs)} ms`, {

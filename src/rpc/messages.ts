@@ -1,6 +1,7 @@
-// Leases and durations between the domain's form and the API's.
+// Leases and durations between the domain's form and the API's. Without the library that encodes
+// messages: a command that asks in JSON does not load it.
 
-import { durationFromMs, durationMs, type Duration, type Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Lease as LeaseMessage } from "../gen/stormlock/v1/lock_pb.js";
 import { LockError } from "../lock/errors.js";
 import type { Lease } from "../lock/lease.js";
@@ -35,8 +36,8 @@ export function leaseFromMessage(message: LeaseMessage): Lease {
     leaseId: message.leaseId,
     principal: message.principal,
     token: message.fencingToken,
-    ttlMs: message.ttl === undefined ? 0 : durationMs(message.ttl),
-    remainingMs: message.validFor === undefined ? 0 : durationMs(message.validFor),
+    ttlMs: optionalMs(message.ttl) ?? 0,
+    remainingMs: optionalMs(message.validFor) ?? 0,
     createdAtUs: timestampUs(message.createTime),
     expiresAtUs: timestampUs(message.expireTime),
     revision: 0n,
@@ -47,17 +48,18 @@ export function leaseFromMessage(message: LeaseMessage): Lease {
 
 /** A duration as the API has it: of whole milliseconds. @throws LockError "invalid-field" */
 export function durationOf(field: string, ms: number): Duration {
-  if (Number.isFinite(ms)) return durationFromMs(Math.round(ms));
+  if (Number.isFinite(ms)) return wholeMs(Math.round(ms));
   throw new LockError("invalid-field", `${field} ${String(ms)}ms is no duration`, { field });
 }
 
 /** Milliseconds of a duration; undefined stays what it is. */
 export function optionalMs(duration: Duration | undefined): number | undefined {
-  return duration === undefined ? undefined : durationMs(duration);
+  if (duration === undefined) return undefined;
+  return Number(duration.seconds) * 1000 + Math.round(duration.nanos / 1_000_000);
 }
 
 function wholeMs(ms: number): Duration {
-  const seconds = Math.floor(ms / 1000);
+  const seconds = Math.trunc(ms / 1000);
   const nanos = (ms - seconds * 1000) * 1_000_000;
   return { $typeName: "google.protobuf.Duration", seconds: BigInt(seconds), nanos };
 }

@@ -1,6 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import { codeName } from "./code.js";
-import { Code } from "./status.js";
+import { Code, codeName } from "./code.js";
 
 /** What the metrics tell of the locks. */
 export interface LockStats {

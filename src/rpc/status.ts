@@ -6,56 +6,9 @@ import { anyPack, anyUnpack, type Any } from "@bufbuild/protobuf/wkt";
 import { ErrorInfoSchema, StatusSchema } from "../gen/google/rpc/status_pb.js";
 import { LockHeldSchema } from "../gen/stormlock/v1/lock_pb.js";
 import { LockError, type ErrorKind } from "../lock/errors.js";
+import { Code } from "./code.js";
 import { leaseFromMessage, leaseToMessage } from "./messages.js";
-
-/** The codes of gRPC, by their numbers. */
-export const Code = {
-  OK: 0,
-  CANCELLED: 1,
-  UNKNOWN: 2,
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  NOT_FOUND: 5,
-  ALREADY_EXISTS: 6,
-  PERMISSION_DENIED: 7,
-  RESOURCE_EXHAUSTED: 8,
-  FAILED_PRECONDITION: 9,
-  ABORTED: 10,
-  OUT_OF_RANGE: 11,
-  UNIMPLEMENTED: 12,
-  INTERNAL: 13,
-  UNAVAILABLE: 14,
-  DATA_LOSS: 15,
-  UNAUTHENTICATED: 16,
-} as const;
-
-/** Whose words the reasons are. */
-export const ERROR_DOMAIN = "stormlock";
-
-interface Wire {
-  readonly code: number;
-  /** The stable word in ErrorInfo. */
-  readonly reason: string;
-}
-
-// A definite kind has a code that no gRPC library makes up by itself. Does not compile until
-// a new kind is in it.
-const WIRE: Record<ErrorKind, Wire> = {
-  "lock-held": { code: Code.ALREADY_EXISTS, reason: "LOCK_HELD" },
-  "lease-lost": { code: Code.NOT_FOUND, reason: "LEASE_LOST" },
-  "invalid-field": { code: Code.INVALID_ARGUMENT, reason: "INVALID_FIELD" },
-  "not-allowed": { code: Code.PERMISSION_DENIED, reason: "NOT_ALLOWED" },
-  unreachable: { code: Code.UNAVAILABLE, reason: "UNREACHABLE" },
-  unavailable: { code: Code.UNAVAILABLE, reason: "UNAVAILABLE" },
-  overloaded: { code: Code.UNAVAILABLE, reason: "OVERLOADED" },
-  cancelled: { code: Code.CANCELLED, reason: "CANCELLED" },
-  "timed-out": { code: Code.DEADLINE_EXCEEDED, reason: "TIMED_OUT" },
-  internal: { code: Code.INTERNAL, reason: "INTERNAL" },
-};
-
-const KIND_OF_REASON = new Map(
-  (Object.entries(WIRE) as [ErrorKind, Wire][]).map(([kind, { reason }]) => [reason, kind]),
-);
+import { ERROR_DOMAIN, kindOfReason, wireOf } from "./reason.js";
 
 export interface RpcStatus {
   readonly code: number;
@@ -65,7 +18,7 @@ export interface RpcStatus {
 
 /** The status of an error, for whatever door it leaves by. */
 export function toStatus(error: LockError): RpcStatus {
-  const { code, reason } = WIRE[error.kind];
+  const { code, reason } = wireOf(error.kind);
   const metadata: Record<string, string> = error.field === undefined ? {} : { field: error.field };
   const details = [
     anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason, domain: ERROR_DOMAIN, metadata })),
@@ -96,7 +49,7 @@ export function fromStatus(
   for (const detail of details) {
     const info = anyUnpack(detail, ErrorInfoSchema);
     if (info?.domain !== ERROR_DOMAIN) continue;
-    const kind = KIND_OF_REASON.get(info.reason);
+    const kind = kindOfReason(info.reason);
     if (kind === undefined) continue;
     const field = info.metadata["field"];
     const holder = details.map((any) => anyUnpack(any, LockHeldSchema)?.holder).find(Boolean);

@@ -1,10 +1,15 @@
-import type {
-  DescMessage,
-  DescMethodUnary,
-  MessageInitShape,
-  MessageShape,
-} from "@bufbuild/protobuf";
+import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { LockService } from "../gen/stormlock/v1/lock_pb.js";
 import type { HoldLink, LinkEvents } from "../lock/link.js";
+
+type Methods = (typeof LockService)["method"];
+
+/** A method with one question and one answer, by its name. */
+export type UnaryMethod = Exclude<keyof Methods, "hold">;
+
+export type RequestOf<M extends UnaryMethod> = MessageInitShape<Methods[M]["input"]>;
+
+export type AnswerOf<M extends UnaryMethod> = MessageShape<Methods[M]["output"]>;
 
 export interface CallOptions {
   /** Calls the call off. */
@@ -13,15 +18,18 @@ export interface CallOptions {
   readonly timeoutMs?: number;
 }
 
-/** The way from a client to a service: over a network, or straight into this process. */
-export interface Transport extends AsyncDisposable {
+/** The way from a client to a service, for one question at a time. */
+export interface UnaryTransport extends AsyncDisposable {
   /** @throws LockError, whatever happens; `isDefinite` tells a true no from a lost answer */
-  unary<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
+  unary<M extends UnaryMethod>(
+    method: M,
+    request: RequestOf<M>,
     options: CallOptions,
-  ): Promise<MessageShape<O>>;
+  ): Promise<AnswerOf<M>>;
+}
 
+/** The way from a client to a service: over a network, or straight into this process. */
+export interface Transport extends UnaryTransport {
   /** Opens a Hold stream. Never throws: what goes wrong comes by `closed`, later. */
   hold(events: LinkEvents): HoldLink;
 }

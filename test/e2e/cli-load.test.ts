@@ -14,6 +14,7 @@ afterEach(() => home[Symbol.asyncDispose]());
 // What the bundle says that a part's code comes from.
 const MARKS = {
   grpc: "node_modules/@grpc/grpc-js/",
+  messages: "node_modules/@bufbuild/protobuf/",
   web: "node_modules/@connectrpc/connect/",
   metrics: "node_modules/prom-client/",
   sqlite: "src/backends/sqlite/backend.ts",
@@ -59,23 +60,31 @@ describe("a command loads only what it uses", () => {
     expect(await partsOf(["acquire", "--help"])).toEqual(["yargs"]);
   });
 
-  it("gRPC alone for a daemon", async () => {
+  it("nothing at all for a daemon on this machine, unless it is to wait for it", async () => {
     const { address } = await home.daemon();
-    expect(await partsOf(["acquire", "x", "--server", address])).toEqual(["grpc"]);
+    const acquire = ["acquire", "x", "--server", address];
+    expect(await partsOf(acquire)).toEqual([]);
+    const wait = ["acquire", "y", "--wait", "5s", "--server", address];
+    expect(await partsOf(wait)).toEqual(["grpc", "messages"]);
   });
 
   it("the store alone without one", async () => {
-    expect(await partsOf(["acquire", "x"])).toEqual(["sqlite"]);
+    expect(await partsOf(["acquire", "x"])).toEqual(["messages", "sqlite"]);
   });
 
   it("what reads a file where there is one, and what checks it where stores are opened", async () => {
     const { address } = await home.daemon();
     const client = await home.file("client.toml", `[default]\nserver = "${address}"\n`);
-    expect(await partsOf(["acquire", "x", "-c", client])).toEqual(["grpc", "toml"]);
+    expect(await partsOf(["acquire", "x", "-c", client])).toEqual(["toml"]);
     const store = await home.file(
       "s.toml",
       `[backend.sqlite]\npath = "s.db"\n[default]\nbackend = "sqlite"\n`,
     );
-    expect(await partsOf(["acquire", "x", "-c", store])).toEqual(["sqlite", "zod", "toml"]);
+    expect(await partsOf(["acquire", "x", "-c", store])).toEqual([
+      "messages",
+      "sqlite",
+      "zod",
+      "toml",
+    ]);
   });
 });

@@ -16,7 +16,7 @@ import { LockClient } from "../../src/rpc/client.js";
 import { HoldHub } from "../../src/rpc/hold-hub.js";
 import { InProcessTransport } from "../../src/rpc/in-process.js";
 import { LockService } from "../../src/rpc/service.js";
-import type { CallOptions, Transport } from "../../src/rpc/transport.js";
+import type { CallOptions, Transport, UnaryMethod } from "../../src/rpc/transport.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { ask, asked, RESOURCE, startDaemon, Watched } from "../support/lock-kit.js";
 
@@ -41,10 +41,11 @@ function start(
   const transports = Array.from({ length: addresses }, (_, index): Transport => {
     const at = String.fromCharCode(97 + index);
     const unary = async (
-      method: DescMethodUnary,
+      name: UnaryMethod,
       request: object,
       callOptions: CallOptions,
     ): Promise<Message> => {
+      const method: DescMethodUnary = Definition.method[name];
       const whole = create(method.input, request as never) as unknown as Call["request"];
       const atMs = clock.monotonicMs();
       const call = { at, method: method.name, request: whole, options: callOptions, atMs };
@@ -538,9 +539,7 @@ describe("a client without a daemon", () => {
     await clock.settle();
     const transport = new InProcessTransport(new LockService(locks), new HoldHub(locks), clock);
     const wish = { resource: RESOURCE, leaseId: "a", wait: durationFromMs(60_000) };
-    const calling = new Watched(
-      transport.unary(Definition.method.acquire, wish, { timeoutMs: 1000 }),
-    );
+    const calling = new Watched(transport.unary("acquire", wish, { timeoutMs: 1000 }));
     await clock.advance(999);
     expect(calling.kind).toBe("open");
     await clock.advance(1);
@@ -575,9 +574,7 @@ describe("a client without a daemon", () => {
     any.mockRestore();
     expect(clock.pending).toBe(0);
     await client[Symbol.asyncDispose]();
-    await expect(
-      transport.unary(Definition.method.current, { resource: RESOURCE }, {}),
-    ).rejects.toMatchObject({
+    await expect(transport.unary("current", { resource: RESOURCE }, {})).rejects.toMatchObject({
       kind: "cancelled",
     });
   });

@@ -8,13 +8,14 @@ import { HoldRequestSchema, HoldResponseSchema } from "../../src/gen/stormlock/v
 import { LockError, type ErrorKind } from "../../src/lock/errors.js";
 import type { DaemonSays, HolderSays } from "../../src/lock/hold.js";
 import type { Lease } from "../../src/lock/lease.js";
+import { Code } from "../../src/rpc/code.js";
 import {
   daemonMessage,
   daemonSays,
   holderMessage,
   holderSays,
 } from "../../src/rpc/hold-messages.js";
-import { Code, encodeStatus, fromStatus, toStatus } from "../../src/rpc/status.js";
+import { encodeStatus, fromStatus, toStatus } from "../../src/rpc/status.js";
 
 const lease: Lease = {
   ...{ resource: "deploy/prod", leaseId: "secret-id", principal: "ann@host", token: 1n << 60n },

@@ -1,15 +1,13 @@
 import { createServer } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { LockService } from "../../src/gen/stormlock/v1/lock_pb.js";
 import { LockError } from "../../src/lock/errors.js";
 import { grpcTransport } from "../../src/rpc/grpc/channel.js";
-import type { Transport } from "../../src/rpc/transport.js";
+import type { UnaryTransport } from "../../src/rpc/transport.js";
 import { systemClock } from "../../src/system-clock.js";
 import { startDaemon } from "./support/daemon.js";
+import { quickly } from "./support/quickly.js";
 
-const { acquire, current, release } = LockService.method;
-
-function to(address: string): Transport {
+function overGrpc(address: string): UnaryTransport {
   return grpcTransport({ address, clock: systemClock });
 }
 
@@ -26,21 +24,24 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-describe("the way to one daemon", () => {
+describe.each([
+  ["over gRPC", overGrpc],
+  ["quickly", quickly],
+])("the way to one daemon, %s,", (_, to) => {
   it("carries questions and answers, and errors with the holder", async () => {
     await using daemon = await startDaemon();
     await using transport = to(daemon.address);
-    const { lease } = await transport.unary(acquire, { resource: "x", principal: "ann" }, {});
+    const { lease } = await transport.unary("acquire", { resource: "x", principal: "ann" }, {});
     expect(lease?.principal).toBe("ann");
 
-    const held = await refusal(transport.unary(acquire, { resource: "x" }, {}));
+    const held = await refusal(transport.unary("acquire", { resource: "x" }, {}));
     expect(held).toMatchObject({
       kind: "lock-held",
       isDefinite: true,
       holder: { principal: "ann" },
     });
     expect(held.message).toMatch(/^x is held by ann since/u);
-    const wrong = await refusal(transport.unary(acquire, { resource: "" }, {}));
+    const wrong = await refusal(transport.unary("acquire", { resource: "" }, {}));
     expect(wrong).toMatchObject({ kind: "invalid-field", field: "resource", isDefinite: true });
   });
 
@@ -48,7 +49,9 @@ describe("the way to one daemon", () => {
     const address = "127.0.0.1:1";
     await using transport = to(address);
     const startedAt = performance.now();
-    const error = await refusal(transport.unary(current, { resource: "x" }, { timeoutMs: 10_000 }));
+    const error = await refusal(
+      transport.unary("current", { resource: "x" }, { timeoutMs: 10_000 }),
+    );
     expect(error).toMatchObject({ kind: "unreachable" });
     expect(error.message).toMatch(/127\.0\.0\.1:1 .*ECONNREFUSED/u);
     expect(performance.now() - startedAt).toBeLessThan(1000);
@@ -58,13 +61,13 @@ describe("the way to one daemon", () => {
     const first = await startDaemon();
     const { address } = first;
     await using transport = to(address);
-    await transport.unary(current, { resource: "x" }, {});
+    await transport.unary("current", { resource: "x" }, {});
     await first[Symbol.asyncDispose]();
-    await refusal(transport.unary(current, { resource: "x" }, {}));
+    await refusal(transport.unary("current", { resource: "x" }, {}));
     await using second = await startDaemon({ listen: [address] });
     expect(second.address).toBe(address);
     const isBack = (): Promise<boolean> =>
-      transport.unary(current, { resource: "x" }, {}).then(
+      transport.unary("current", { resource: "x" }, {}).then(
         () => true,
         () => false,
       );
@@ -74,10 +77,10 @@ describe("the way to one daemon", () => {
   it("keeps its time, and leaves the line when it is over", async () => {
     await using daemon = await startDaemon();
     await using transport = to(daemon.address);
-    await transport.unary(acquire, { resource: "x" }, {});
+    await transport.unary("acquire", { resource: "x" }, {});
     const wait = { seconds: 60n, nanos: 0 };
     const late = await refusal(
-      transport.unary(acquire, { resource: "x", wait }, { timeoutMs: 200 }),
+      transport.unary("acquire", { resource: "x", wait }, { timeoutMs: 200 }),
     );
     expect(late).toMatchObject({ kind: "timed-out", isDefinite: false });
     expect(late.message).toBe(`${daemon.address} has not answered within 200 ms`);
@@ -87,26 +90,26 @@ describe("the way to one daemon", () => {
   it("is called off by a signal, before and after it has been sent", async () => {
     await using daemon = await startDaemon();
     await using transport = to(daemon.address);
-    await transport.unary(acquire, { resource: "x" }, {});
+    await transport.unary("acquire", { resource: "x" }, {});
     const leave = new AbortController();
     const wait = { seconds: 60n, nanos: 0 };
     const waiting = refusal(
-      transport.unary(acquire, { resource: "x", wait }, { signal: leave.signal }),
+      transport.unary("acquire", { resource: "x", wait }, { signal: leave.signal }),
     );
     await expect.poll(() => daemon.locks.waiters).toBe(1);
     leave.abort();
     expect(await waiting).toMatchObject({ kind: "cancelled" });
     await expect.poll(() => daemon.locks.waiters).toBe(0);
-    const never = transport.unary(release, { resource: "x" }, { signal: leave.signal });
+    const never = transport.unary("release", { resource: "x" }, { signal: leave.signal });
     expect(await refusal(never)).toMatchObject({ kind: "cancelled" });
   });
 
   it("ends its calls when it is closed", async () => {
     await using daemon = await startDaemon();
     const transport = to(daemon.address);
-    await transport.unary(acquire, { resource: "x" }, {});
+    await transport.unary("acquire", { resource: "x" }, {});
     const wait = { seconds: 60n, nanos: 0 };
-    const waiting = refusal(transport.unary(acquire, { resource: "x", wait }, {}));
+    const waiting = refusal(transport.unary("acquire", { resource: "x", wait }, {}));
     await expect.poll(() => daemon.locks.waiters).toBe(1);
     await transport[Symbol.asyncDispose]();
     expect((await waiting).isDefinite).toBe(false);
@@ -116,7 +119,7 @@ describe("the way to one daemon", () => {
   it("does not send what is too large", async () => {
     await using daemon = await startDaemon();
     await using transport = to(daemon.address);
-    const large = transport.unary(acquire, { resource: "a".repeat(70_000) }, {});
+    const large = transport.unary("acquire", { resource: "a".repeat(70_000) }, {});
     expect(await refusal(large)).toMatchObject({ kind: "invalid-field", isDefinite: true });
   });
 
@@ -131,11 +134,11 @@ describe("the way to one daemon", () => {
     vi.stubEnv("grpc_proxy", `http://127.0.0.1:${String(port)}`);
     await using daemon = await startDaemon();
     await using transport = to(daemon.address);
-    await expect(transport.unary(current, { resource: "x" }, {})).resolves.toMatchObject({});
+    await expect(transport.unary("current", { resource: "x" }, {})).resolves.toMatchObject({});
     proxy.close();
   });
+});
 
-  it("refuses an address that is none", () => {
-    expect(() => to("http://127.0.0.1:7420")).toThrow(/is no address: expected no scheme/u);
-  });
+it("an address that is none is refused", () => {
+  expect(() => overGrpc("http://127.0.0.1:7420")).toThrow(/is no address: expected no scheme/u);
 });

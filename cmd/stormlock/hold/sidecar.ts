@@ -9,6 +9,7 @@
 
 import { sleep } from "../../../src/lock/clock.js";
 import { LockError } from "../../../src/lock/errors.js";
+import type { LockClient } from "../../../src/rpc/client.js";
 import { systemClock } from "../../../src/system-clock.js";
 import type { Asked } from "../ask.js";
 import type { Scene } from "../command.js";
@@ -33,7 +34,7 @@ const LAST_PAUSE_MS = 10_000;
 export async function holdForOthers(
   order: Order,
   work: SidecarWork,
-  asked: Asked,
+  asked: Asked<LockClient>,
   scene: Scene,
   summary: Summary,
 ): Promise<number | NodeJS.Signals> {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { HoldResult } from "../../../src/rpc/client-contract.js";
+import type { LockClient } from "../../../src/rpc/client.js";
 import { systemClock } from "../../../src/system-clock.js";
 import type { Asked } from "../ask.js";
 import type { Scene } from "../command.js";
@@ -48,7 +49,7 @@ export class TakenLocks implements AsyncDisposable {
    */
   async take(
     order: Order,
-    asked: Asked,
+    asked: Asked<LockClient>,
     scene: Scene,
     signal: AbortSignal,
   ): Promise<string | undefined> {
@@ -92,7 +93,7 @@ export class TakenLocks implements AsyncDisposable {
 async function takeOne(
   resource: string,
   { ttlMs, reason }: Order,
-  { client, principalFor, defaultTtlMs }: Asked,
+  { client, principalFor, defaultTtlMs }: Asked<LockClient>,
   scene: Scene,
   signal: AbortSignal,
   untilMs: number,

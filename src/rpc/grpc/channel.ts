@@ -1,10 +1,10 @@
-import type {
-  DescMessage,
-  DescMethodUnary,
-  MessageInitShape,
-  MessageShape,
+import {
+  create,
+  fromBinary,
+  isMessage,
+  type DescMethodUnary,
+  type Message,
 } from "@bufbuild/protobuf";
-import { create, fromBinary, isMessage } from "@bufbuild/protobuf";
 import {
   Client,
   connectivityState as Connectivity,
@@ -16,13 +16,14 @@ import {
   type ClientUnaryCall,
   type ServiceError,
 } from "@grpc/grpc-js";
+import { LockService } from "../../gen/stormlock/v1/lock_pb.js";
 import { formatAddress, isLoopback, parseAddress, type Address } from "../../lock/address.js";
 import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
 import type { HoldLink, LinkEvents } from "../../lock/link.js";
 import { LIMITS } from "../../lock/limits.js";
 import { fromStatus } from "../status.js";
-import type { CallOptions, Transport } from "../transport.js";
+import type { AnswerOf, CallOptions, RequestOf, Transport, UnaryMethod } from "../transport.js";
 import { methodPath, serialize, tooLarge } from "./definition.js";
 import { grpcHoldLink } from "./hold-link.js";
 import { DETAILS } from "./trailer.js";
@@ -89,14 +90,17 @@ class GrpcTransport implements Transport {
     this.#client = this.#connect();
   }
 
-  unary<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodUnary<I, O>,
-    request: MessageInitShape<I>,
+  unary<M extends UnaryMethod>(
+    name: M,
+    request: RequestOf<M>,
     { signal, timeoutMs }: CallOptions,
-  ): Promise<MessageShape<O>> {
+  ): Promise<AnswerOf<M>> {
+    const method: DescMethodUnary = LockService.method[name];
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) throw this.#cancelled(signal);
-      const message = isMessage(request, method.input) ? request : create(method.input, request);
+      const message = isMessage(request, method.input)
+        ? request
+        : create(method.input, request as Record<string, unknown>);
       const bytes = serialize(method.input, message);
       if (bytes.length > LIMITS.messageBytes) throw tooLarge(bytes.length);
       const onAbort = (): void => {
@@ -108,7 +112,7 @@ class GrpcTransport implements Transport {
         isUnconnected = true;
         call.cancel();
       });
-      const call = this.#client.makeUnaryRequest<Buffer, MessageShape<O>>(
+      const call = this.#client.makeUnaryRequest<Buffer, Message>(
         methodPath(method),
         (body) => body,
         (body) => fromBinary(method.output, body),
@@ -122,7 +126,7 @@ class GrpcTransport implements Transport {
           if (isUnconnected) reject(this.#unconnected());
           else if (error !== null) reject(this.#failure(error, signal, timeoutMs));
           else if (response === undefined) reject(this.#silence());
-          else resolve(response);
+          else resolve(response as AnswerOf<M>);
         },
       );
       this.#calls.add(call);

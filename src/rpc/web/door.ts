@@ -6,11 +6,11 @@ import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { LIMITS } from "../../lock/limits.js";
 import type { Admission } from "../admission.js";
 import type { Calls } from "../calls.js";
-import { codeName } from "../code.js";
+import { Code, codeName } from "../code.js";
 import type { Metrics } from "../metrics.js";
 import type { Readiness } from "../readiness.js";
 import type { LockService } from "../service.js";
-import { Code } from "../status.js";
+import { SERVER_NAME } from "../json-message.js";
 import { sayError, sayText, send } from "./answer.js";
 import { readBody } from "./body.js";
 import { refusal, type Entrance } from "./guard.js";
@@ -90,6 +90,7 @@ export class WebDoor implements AsyncDisposable {
   }
 
   async #receive(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.setHeader("server", SERVER_NAME);
     const visitor = this.#visitors.get(request.socket);
     if (visitor === undefined) throw new Error("a request on a connection that was never taken");
     const refused = refusal(request.headers, visitor.entrance);

@@ -18,8 +18,9 @@ import { asLockError, type LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
 import { overloadedError, type Admission } from "../admission.js";
 import type { Call, Calls } from "../calls.js";
+import { Code } from "../code.js";
 import type { CallContext, LockService } from "../service.js";
-import { Code, toStatus } from "../status.js";
+import { toStatus } from "../status.js";
 
 /** What a request brings along to its handler. */
 export interface Visit {
