@@ -5,6 +5,16 @@ import { connect } from "../../src/connect.js";
 import type { Clock } from "../../src/lock/clock.js";
 import { systemClock } from "../../src/system-clock.js";
 import { startDaemon, type Daemon } from "./support/daemon.js";
+import {
+  callHeaders,
+  END_HEADERS,
+  END_STREAM,
+  frame,
+  FRAME,
+  grpcMessage,
+  PREFACE,
+  Raw,
+} from "./support/raw.js";
 import { HoldStream } from "./support/hold-stream.js";
 import { StockClient, type Answer } from "./support/stock-client.js";
 
@@ -103,6 +113,23 @@ describe("a daemon that is asked for far more locks than it can give", () => {
     const flooded = flood();
     expect(await locks.acquire("wanted")).toMatchObject({ kind: "granted" });
     await flooded;
+  });
+
+  it("forgets those in line whose connections break", async () => {
+    const request = grpcMessage(Buffer.from("\n\u0001y"));
+    const requests = Array.from({ length: 500 }, (_, at) =>
+      Buffer.concat([
+        frame(FRAME.headers, END_HEADERS, at * 2 + 1, callHeaders("Acquire")),
+        frame(FRAME.data, END_STREAM, at * 2 + 1, request),
+      ]),
+    );
+    for (let round = 0; round < 10; round++) {
+      await using raw = new Raw(daemon.port);
+      await raw.send(PREFACE, ...requests);
+      await expect.poll(() => raw.received.length).toBeGreaterThan(100);
+    }
+    const name = { resource: "after", lease_id: "after" };
+    await expect.poll(async () => (await client.call("acquire", name)).code).toBe(status.OK);
   });
 
   it("refuses at the web door, too", async () => {

@@ -23,9 +23,10 @@ export function guardStreams(server: Server, gate: StreamGate): void {
   const handle = inside._streamHandler?.bind(server);
   if (handle === undefined) throw new Error("grpc-js has no _streamHandler to guard any more");
   inside._streamHandler = (interceptors, stream, headers) => {
+    // Who waits to be begun has no other listener yet: a broken connection would end the process.
+    stream.on("error", ignore);
     gate(headers[":path"] ?? "", stream, () => {
       if (isOver(stream)) {
-        stream.on("error", ignore);
         stream.destroy();
         return;
       }

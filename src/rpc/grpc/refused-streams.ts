@@ -38,7 +38,6 @@ export class RefusedStreams {
   }
 
   refuse(stream: ServerHttp2Stream): void {
-    stream.on("error", ignore);
     stream.respond(this.#headers, ANSWER);
     this.#open.set(stream, this.#clock.monotonicMs() + END_WITHIN_MS);
     stream.once("close", () => this.#open.delete(stream));
@@ -65,8 +64,4 @@ export class RefusedStreams {
       stream.close(constants.NGHTTP2_NO_ERROR);
     }
   };
-}
-
-function ignore(): void {
-  // It has ended already, which is all there is to know.
 }
