@@ -1,10 +1,13 @@
 import { resolve } from "node:path";
+import { buildGoActor, goActor, missingGo } from "../go/toolchain.js";
 
 /** A client library, by the program that shows what it does. */
 export interface ClientKind {
   readonly name: string;
   /** Why it cannot be tried on this machine, in one line; in CI that is a failure instead. */
   readonly missing: string | undefined;
+  /** Builds what the command needs, once, before the first scenario. */
+  readonly prepare?: () => Promise<void>;
   /** What starts its actor. */
   readonly command: readonly string[];
 }
@@ -17,4 +20,5 @@ export const clients: readonly ClientKind[] = [
     missing: undefined,
     command: [process.execPath, `${ACTORS}/typescript.js`],
   },
+  { name: "go", missing: missingGo(), prepare: buildGoActor, command: [goActor] },
 ];

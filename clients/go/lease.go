@@ -1,0 +1,80 @@
+package stormlock
+
+import (
+	"context"
+	"time"
+)
+
+// Lease is a lock that is being kept.
+type Lease struct {
+	wish   *wish
+	keeper *keeper
+}
+
+// Resource is what is locked.
+func (l *Lease) Resource() string { return l.wish.resource }
+
+// Token is the fencing token: send it along with every write to what the lock protects.
+func (l *Lease) Token() uint64 { return l.wish.lease.Token }
+
+// Info is the lease as it was granted.
+func (l *Lease) Info() LeaseInfo { return *l.wish.lease }
+
+// Held tells whether the lock is held now, by the clock and not by a timer: a program that was
+// stopped for too long, or a machine that was suspended, finds the truth.
+func (l *Lease) Held() bool {
+	state := l.State()
+	return state == Held || state == AtRisk
+}
+
+// State is what may be believed of it now. Lost and Released are for good.
+func (l *Lease) State() State {
+	l.keeper.mu.Lock()
+	defer l.keeper.mu.Unlock()
+	nowMs := l.keeper.nowMs()
+	l.wish.look(nowMs) // A loss that is found here is told as any other.
+	return l.wish.belief.state(nowMs)
+}
+
+// Left is for how long nobody else can hold the lock, if no daemon is heard from any more; 0 when it
+// is not held. It grows again as the lease is kept.
+func (l *Lease) Left() time.Duration {
+	l.keeper.mu.Lock()
+	defer l.keeper.mu.Unlock()
+	nowMs := l.keeper.nowMs()
+	if !l.wish.belief.isHeld(nowMs) {
+		return 0
+	}
+	return spanOf(l.wish.belief.endMs - nowMs)
+}
+
+// Context is for the work under the lock. It comes from the context that Hold was given, and ends
+// with the cause ErrLost when the lock is lost, with ErrReleased when it is released.
+//
+// Its timer may be late (by the time for which the machine was suspended, and a second): what must
+// not happen without the lock asks Held right before, or has its token checked.
+func (l *Lease) Context() context.Context { return l.wish.ctx }
+
+// Release gives the lock back: Held is false from here on. It waits until a daemon has confirmed it,
+// for a few seconds at the most; when ctx ends before, the release goes on without it. Nil means that
+// the lease was held to the end; ErrLost that it was lost before, so others may have held the lock
+// meanwhile; ErrUnavailable that no daemon has answered: the lease ends with its ttl at the latest.
+func (l *Lease) Release(ctx context.Context) error {
+	l.keeper.release(l.wish)
+	select {
+	case <-l.wish.gone:
+	case <-ctx.Done():
+		select {
+		case <-l.wish.gone:
+		default:
+			return &Error{
+				Kind: ErrUnavailable, Cause: context.Cause(ctx),
+				Message: "the release of " + l.wish.resource + " has not been confirmed yet",
+			}
+		}
+	}
+	if l.State() == Lost {
+		return l.wish.notHeld()
+	}
+	return l.wish.ending
+}
