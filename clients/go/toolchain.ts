@@ -24,19 +24,24 @@ export function missingGo(): string | undefined {
 }
 
 /**
- * Runs `go` in the module's folder.
+ * Runs a program of Go's in the module's folder.
  * @returns what it printed to stdout
- * @throws Error with what it printed to stderr when it fails
+ * @throws Error with all that it printed when it fails
  */
-export async function runGo(args: readonly string[], program = "go"): Promise<string> {
-  const options = {
-    cwd: FOLDER,
-    timeout: COLD_MS,
-    // The version of the repository is nothing that a test's program has to carry.
-    env: { ...process.env, GOFLAGS: "-buildvcs=false -mod=readonly", GOWORK: "off" },
-  };
-  const { stdout } = await promisify(execFile)(program, args, options);
-  return stdout;
+export async function runGo(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  program = "go",
+): Promise<string> {
+  // What a checkout's version is, or a workspace around it, is nothing that a test depends on.
+  const settings = { GOFLAGS: "-buildvcs=false -mod=readonly", GOWORK: "off" };
+  const options = { cwd: FOLDER, timeout: COLD_MS, env: { ...process.env, ...settings, ...env } };
+  try {
+    return (await promisify(execFile)(program, args, options)).stdout;
+  } catch (thrown) {
+    const { message, stdout } = thrown as { message: string; stdout?: string };
+    throw new Error(`${message}\n${stdout ?? ""}`, { cause: thrown });
+  }
 }
 
 export async function buildGoActor(): Promise<void> {

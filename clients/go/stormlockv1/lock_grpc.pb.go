@@ -70,7 +70,9 @@ type LockServiceClient interface {
 	// Errors: ALREADY_EXISTS `LOCK_HELD` (somebody else holds it, or the wait ran
 	// out; a LockHeld detail names the holder), NOT_FOUND `LEASE_LOST` (this lease id
 	// was the resource's last one and has been released or has expired: use a new
-	// one), INVALID_ARGUMENT `INVALID_FIELD`, PERMISSION_DENIED `NOT_ALLOWED`.
+	// one), INVALID_ARGUMENT `INVALID_FIELD`, PERMISSION_DENIED `NOT_ALLOWED`. And
+	// UNAVAILABLE `OVERLOADED` (this daemon has more acquires to answer than it can,
+	// and has done nothing: ask again in a second, or ask another daemon).
 	Acquire(ctx context.Context, in *AcquireRequest, opts ...grpc.CallOption) (*AcquireResponse, error)
 	// Renew makes a lease live for a whole ttl again, from now. It never moves the
 	// end of a lease to an earlier time, and never revives one that has ended.
@@ -214,7 +216,9 @@ type LockServiceServer interface {
 	// Errors: ALREADY_EXISTS `LOCK_HELD` (somebody else holds it, or the wait ran
 	// out; a LockHeld detail names the holder), NOT_FOUND `LEASE_LOST` (this lease id
 	// was the resource's last one and has been released or has expired: use a new
-	// one), INVALID_ARGUMENT `INVALID_FIELD`, PERMISSION_DENIED `NOT_ALLOWED`.
+	// one), INVALID_ARGUMENT `INVALID_FIELD`, PERMISSION_DENIED `NOT_ALLOWED`. And
+	// UNAVAILABLE `OVERLOADED` (this daemon has more acquires to answer than it can,
+	// and has done nothing: ask again in a second, or ask another daemon).
 	Acquire(context.Context, *AcquireRequest) (*AcquireResponse, error)
 	// Renew makes a lease live for a whole ttl again, from now. It never moves the
 	// end of a lease to an earlier time, and never revives one that has ended.

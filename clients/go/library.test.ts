@@ -1,0 +1,71 @@
+// The Go library by itself: what Go's own tools say of it, its tests against a daemon, its stubs.
+
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { CliHome } from "../../test/support/cli.js";
+import { missingGo, runGo } from "./toolchain.js";
+
+// Nothing is cached on a fresh machine.
+const WITHIN_MS = 900_000;
+
+const missing = missingGo();
+const isSkipped = missing !== undefined && process.env["CI"] === undefined;
+
+describe(`the Go library${missing === undefined ? "" : ` (needs: ${missing})`}`, () => {
+  const test = isSkipped ? it.skip : it;
+
+  test(
+    "is formatted, and go vet has nothing to say",
+    async () => {
+      expect(await runGo(["-l", ".", "../contract/actors/go.go"], {}, "gofmt")).toBe("");
+      await runGo(["vet", "./..."]);
+      await runGo(["vet", "../contract/actors/go.go"]);
+    },
+    WITHIN_MS,
+  );
+
+  test(
+    "passes its own tests, without a data race, against a daemon",
+    async () => {
+      await using home = await CliHome.make();
+      const { address } = await home.daemon([], { mostMs: WITHIN_MS });
+      const printed = await runGo(["test", "-race", "-count=1", "-timeout=5m", "-v", "./..."], {
+        STORMLOCK_TEST_SERVER: address,
+      });
+      expect(printed).not.toContain("--- SKIP");
+      expect(printed).toContain("--- PASS: TestAFreeLockIsGrantedOnceAndReleased");
+    },
+    WITHIN_MS,
+  );
+
+  test(
+    "has the stubs that proto/ makes now",
+    async () => {
+      const folder = await mkdtemp(join(tmpdir(), "stormlock-go-stubs-"));
+      try {
+        const buf = resolve("node_modules/@bufbuild/buf/bin/buf");
+        const words = ["generate", "--template", "clients/go/buf.gen.yaml", "-o", folder];
+        await promisify(execFile)(process.execPath, [buf, ...words], { timeout: WITHIN_MS });
+        const fresh = await filesIn(join(folder, "clients/go/stormlockv1"));
+        expect(fresh.size).toBe(2);
+        expect(await filesIn(resolve("clients/go/stormlockv1"))).toEqual(fresh);
+      } finally {
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+    WITHIN_MS,
+  );
+});
+
+async function filesIn(folder: string): Promise<ReadonlyMap<string, string>> {
+  const names = await readdir(folder);
+  const read = async (name: string): Promise<[string, string]> => [
+    name,
+    await readFile(join(folder, name), "utf8"),
+  ];
+  return new Map(await Promise.all(names.sort().map(read)));
+}
