@@ -58,7 +58,7 @@ export function optionalMs(duration: Duration | undefined): number | undefined {
   return Number(duration.seconds) * 1000 + Math.round(duration.nanos / 1_000_000);
 }
 
-function wholeMs(ms: number): Duration {
+export function wholeMs(ms: number): Duration {
   const seconds = Math.trunc(ms / 1000);
   const nanos = (ms - seconds * 1000) * 1_000_000;
   return { $typeName: "google.protobuf.Duration", seconds: BigInt(seconds), nanos };

@@ -10,11 +10,11 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
 import { HoldRequestSchema, type HoldRequest } from "../../gen/stormlock/v1/lock_pb.js";
 import { asLockError, LockError } from "../../lock/errors.js";
-import { heartbeatPeriodMs, type DaemonSays, type HolderSays } from "../../lock/hold.js";
+import { heartbeatPeriodMs, type DaemonSays } from "../../lock/hold.js";
 import type { HoldSession } from "../../lock/session.js";
 import { holderSays } from "../hold-messages.js";
 import type { HoldHub } from "../hold-hub.js";
-import { framesOf, readHolderSays } from "../hold-wire.js";
+import { framesOf } from "../hold-wire.js";
 import { receive, type Received } from "./definition.js";
 import { widen } from "./hold-pipe.js";
 import { failedStatus } from "./trailer.js";
@@ -30,8 +30,7 @@ const SHORTEST_BLOCK_MS = 2000;
 // D4: as long as a holder may take to read its last words.
 const FAREWELL_MS = 2000;
 
-/** One message as it came: read, or still to be read. */
-type Heard = HolderSays | Received<HoldRequest>;
+type Heard = Received<HoldRequest>;
 
 export type HoldCall = ServerDuplexStream<Heard | readonly Heard[], readonly DaemonSays[]>;
 
@@ -97,7 +96,7 @@ class HoldStream {
     if (this.#isOver) return;
     try {
       if (heard instanceof LockError) throw heard;
-      this.#session.hear("$typeName" in heard ? holderSays(heard) : heard);
+      this.#session.hear(holderSays(heard));
     } catch (thrown) {
       this.#fail(asLockError(thrown));
     }
@@ -178,10 +177,6 @@ class HoldStream {
   }
 }
 
-function readMessage(bytes: Buffer, from: number, to: number): Heard {
-  return readHolderSays(bytes, from, to) ?? readSlowly(bytes.subarray(from, to));
-}
-
-function readSlowly(bytes: Buffer): Received<HoldRequest> {
-  return receive(HoldRequestSchema, bytes) as Received<HoldRequest>;
+function readMessage(bytes: Buffer): Heard {
+  return receive(HoldRequestSchema, bytes) as Heard;
 }

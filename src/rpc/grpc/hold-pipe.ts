@@ -29,12 +29,11 @@ const PARTS: readonly (keyof InnerCall)[] = [
  * From now on the call's "data" is either all that one piece of the stream held, as a list, or one
  * message as grpc-js has read it: that is how compressed ones come, and those in crumbs. What is written
  * to the call is made bytes by `frames`.
- * @param read one message, from these bytes of a buffer
  * @throws Error when grpc-js has changed and this no longer works
  */
 export function widen<Read, Write>(
   call: ServerDuplexStream<Read | readonly Read[], Write>,
-  read: (bytes: Buffer, from: number, to: number) => Read,
+  read: (message: Buffer) => Read,
   frames: (message: Write) => Buffer,
 ): void {
   const inner = (call as unknown as { readonly call?: InnerCall }).call;
@@ -59,7 +58,7 @@ export function widen<Read, Write>(
       const end = at + HEAD_BYTES + size;
       isPlain = bytes[at] === 0 && size <= LIMITS.messageBytes;
       if (!isPlain || end > bytes.length) break;
-      batch.push(read(bytes, at + HEAD_BYTES, end));
+      batch.push(read(bytes.subarray(at + HEAD_BYTES, end)));
       at = end;
     }
     if (batch.length > 0) {
