@@ -3,6 +3,7 @@ package stormlock
 import (
 	"crypto/tls"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,8 +91,9 @@ func parseAddress(address string) (target string, isUnix, isLoopback bool, err e
 	if splitErr != nil {
 		host, port = strings.Trim(address, "[]"), defaultPort
 	}
-	isNamed := host != "" && port != "" && !strings.ContainsAny(host, "/ ")
-	if !isNamed || strings.Contains(host, ":") && !strings.HasPrefix(address, "[") {
+	_, portErr := strconv.ParseUint(port, 10, 16)
+	isNamed := host != "" && !strings.ContainsAny(host, "/ ")
+	if portErr != nil || !isNamed || strings.Contains(host, ":") && !strings.HasPrefix(address, "[") {
 		return "", false, false, invalid("servers", "server "+address+
 			" is no address: expected HOST, HOST:PORT, [IPV6]:PORT or unix:/PATH, such as 127.0.0.1:7420")
 	}
