@@ -22,6 +22,8 @@ export interface OpenOptions {
    * configuration is left out, so that only those are refused who ask for a resource in it.
    */
   readonly startsAlone?: boolean;
+  /** The process asks one question or two without waiting, and ends. */
+  readonly isBrief?: boolean;
   readonly clock?: Clock;
 }
 
@@ -42,6 +44,7 @@ export interface OpenLocks extends AsyncDisposable {
  */
 export async function openLocks(options: OpenOptions): Promise<OpenLocks> {
   const { rules, resource, startsAlone = false, clock = systemClock } = options;
+  const { isBrief = false } = options;
   const policy = new Policy(rules.fallback, rules.sections);
   const wanted = resource === undefined ? undefined : policy.for(resource).backend;
   const configs = Array.from(options.backends.values()).filter(
@@ -58,7 +61,7 @@ export async function openLocks(options: OpenOptions): Promise<OpenLocks> {
   const close = async (): Promise<void> => {
     for (const backend of [...backends.values()].reverse()) await backend[Symbol.asyncDispose]();
   };
-  const opener = (config: BackendConfig) => () => openBackend(config, clock);
+  const opener = (config: BackendConfig) => () => openBackend(config, clock, isBrief);
   const openLater = async (config: BackendConfig): Promise<void> => {
     const { name, type } = config;
     const backend = new LateBackend({ name, type, open: opener(config), clock });
@@ -90,10 +93,14 @@ export async function openLocks(options: OpenOptions): Promise<OpenLocks> {
  * @throws LockError "invalid-field" when it is the configuration, else "unavailable", with one
  *   line that says what is wrong and what to do
  */
-export async function openBackend(config: BackendConfig, clock: Clock): Promise<Backend> {
+export async function openBackend(
+  config: BackendConfig,
+  clock: Clock,
+  isBrief = false,
+): Promise<Backend> {
   const { name, type, folder, settings, where } = config;
   try {
-    return await (await backendType(type, folder)).open(name, settings, { clock });
+    return await (await backendType(type, folder)).open(name, settings, { clock, isBrief });
   } catch (thrown) {
     throw namingSection(thrown, name, where.get(""));
   }

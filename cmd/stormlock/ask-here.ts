@@ -18,9 +18,9 @@ export async function askHere(
   config: Config,
   resource: string | undefined,
   output: Output,
-  patienceMs: number,
+  { patienceMs, isBrief }: { readonly patienceMs: number; readonly isBrief: boolean },
 ): Promise<UnaryClient> {
-  const transport = await openHere(config, resource, output);
+  const transport = await openHere(config, resource, output, { isBrief });
   return new UnaryClient({ transports: [transport], clock: systemClock, patienceMs });
 }
 
@@ -29,10 +29,12 @@ export async function openHere(
   config: Config,
   resource: string | undefined,
   output: Output,
+  { isBrief }: { readonly isBrief: boolean },
 ): Promise<Transport> {
   const sayIfMade = builtInStoreTeller(config, output);
   const locks = await openLocks({
     rules: config.policy,
+    isBrief,
     backends: resource === undefined ? usable(config, output) : config.backends,
     ...(resource === undefined ? {} : { resource }),
   });

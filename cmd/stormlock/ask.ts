@@ -40,13 +40,15 @@ export async function askLocks(
   resource: string | undefined,
   ask: (asked: Asked) => Promise<number | NodeJS.Signals>,
 ): Promise<number | NodeJS.Signals> {
-  return await askWith(openToAsk, words, scene, resource, ask);
+  const isWaiting = (words.durationMs("wait") ?? 0) > 0;
+  const open: OpenClient<UnaryClient> = async (config, only, output, patienceMs) => {
+    if (config.client.servers.length > 0)
+      return await (await import("./ask-daemon.js")).askDaemon(config.client, patienceMs);
+    const { askHere } = await import("./ask-here.js");
+    return await askHere(config, only, output, { patienceMs, isBrief: !isWaiting });
+  };
+  return await askWith(open, words, scene, resource, ask);
 }
-
-const openToAsk: OpenClient<UnaryClient> = async (config, resource, output, patienceMs) =>
-  config.client.servers.length > 0
-    ? await (await import("./ask-daemon.js")).askDaemon(config.client, patienceMs)
-    : await (await import("./ask-here.js")).askHere(config, resource, output, patienceMs);
 
 /** As askLocks, with a client of another kind. */
 export async function askWith<Client extends AsyncDisposable>(

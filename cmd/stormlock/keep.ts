@@ -25,6 +25,6 @@ const openToKeep: OpenClient<LockClient> = async (config, resource, output, pati
     return await connectAsConfigured(config.client, patienceMs);
   }
   const { openHere } = await import("./ask-here.js");
-  const transport = await openHere(config, resource, output);
+  const transport = await openHere(config, resource, output, { isBrief: false });
   return new LockClient({ transports: [transport], clock: systemClock, patienceMs });
 };

@@ -24,6 +24,16 @@ export interface BackendSetup {
   run(deps: { readonly clock: Clock }): Promise<string>;
 }
 
+/** What whoever opens a store brings along. */
+export interface OpenDeps {
+  readonly clock: Clock;
+  /**
+   * The process asks one question or two without waiting, and ends: what pays only later may be
+   * left out.
+   */
+  readonly isBrief?: boolean;
+}
+
 /**
  * One kind of store. A plug-in exports one as `backend`.
  */
@@ -41,7 +51,7 @@ export interface BackendType {
    * @throws LockError with one line that says what is wrong and what to do: "invalid-field" when
    *   it is the settings, else "unavailable"
    */
-  open(name: string, settings: unknown, deps: { readonly clock: Clock }): Promise<Backend>;
+  open(name: string, settings: unknown, deps: OpenDeps): Promise<Backend>;
 
   /**
    * What the store needs before it can be used; left out where nothing has to be made. It asks

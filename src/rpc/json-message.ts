@@ -4,7 +4,7 @@
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Lease as LeaseMessage } from "../gen/stormlock/v1/lock_pb.js";
 import { LockError } from "../lock/errors.js";
-import { leaseFromMessage } from "./messages.js";
+import { leaseFromMessage, NOT_HELD, RELEASED } from "./messages.js";
 import { ERROR_DOMAIN, kindOfReason } from "./reason.js";
 import type { AnswerOf, UnaryMethod } from "./transport.js";
 
@@ -21,16 +21,10 @@ const ANSWERS: { readonly [M in JsonMethod]: (json: Json) => AnswerOf<M> } = {
   renew: (json) => ({ $typeName: "stormlock.v1.RenewResponse", ...leaseIn(json) }),
   release: ({ outcome }) => ({
     $typeName: "stormlock.v1.ReleaseResponse",
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the same numbers
-    outcome: OUTCOMES[text(outcome)] ?? 0,
+    outcome: outcome === "RELEASE_OUTCOME_RELEASED" ? RELEASED : NOT_HELD,
   }),
   current: (json) => ({ $typeName: "stormlock.v1.CurrentResponse", ...leaseIn(json) }),
   isHeld: ({ held }) => ({ $typeName: "stormlock.v1.IsHeldResponse", held: held === true }),
-};
-
-const OUTCOMES: Readonly<Record<string, number>> = {
-  RELEASE_OUTCOME_RELEASED: 1,
-  RELEASE_OUTCOME_NOT_HELD: 2,
 };
 
 /** Whether a method can be asked in JSON. */

@@ -2,9 +2,15 @@
 // messages: a command that asks in JSON does not load it.
 
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import type { Lease as LeaseMessage } from "../gen/stormlock/v1/lock_pb.js";
+import type { Lease as LeaseMessage, ReleaseOutcome } from "../gen/stormlock/v1/lock_pb.js";
 import { LockError } from "../lock/errors.js";
 import type { Lease } from "../lock/lease.js";
+
+// By their numbers: the enum itself would bring that library along.
+/* eslint-disable @typescript-eslint/no-unsafe-enum-assignment -- the same numbers */
+export const RELEASED: ReleaseOutcome.RELEASED = 1;
+export const NOT_HELD: ReleaseOutcome.NOT_HELD = 2;
+/* eslint-enable @typescript-eslint/no-unsafe-enum-assignment */
 
 export interface LeaseView {
   /** Whether the reader may know the lease's id. */

@@ -1,29 +1,21 @@
-import { create } from "@bufbuild/protobuf";
-import {
-  AcquireResponseSchema,
-  CurrentResponseSchema,
-  IsHeldResponseSchema,
-  ListResponseSchema,
-  ReleaseOutcome,
-  ReleaseResponseSchema,
-  RenewResponseSchema,
-  type AcquireRequest,
-  type AcquireResponse,
-  type CurrentRequest,
-  type CurrentResponse,
-  type IsHeldRequest,
-  type IsHeldResponse,
-  type ListRequest,
-  type ListResponse,
-  type ReleaseRequest,
-  type ReleaseResponse,
-  type RenewRequest,
-  type RenewResponse,
+import type {
+  AcquireRequest,
+  AcquireResponse,
+  CurrentRequest,
+  CurrentResponse,
+  IsHeldRequest,
+  IsHeldResponse,
+  ListRequest,
+  ListResponse,
+  ReleaseRequest,
+  ReleaseResponse,
+  RenewRequest,
+  RenewResponse,
 } from "../gen/stormlock/v1/lock_pb.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
 import { LIMITS } from "../lock/limits.js";
 import { heldError, lostError, type Granted, type LockManager } from "../lock/manager.js";
-import { leaseToMessage, optionalMs } from "./messages.js";
+import { leaseToMessage, NOT_HELD, optionalMs, RELEASED } from "./messages.js";
 
 /** What a door knows of a call. */
 export interface CallContext {
@@ -34,7 +26,9 @@ export interface CallContext {
 }
 
 /**
- * The one implementation of `stormlock.v1.LockService`, whatever door a call came by.
+ * The one implementation of `stormlock.v1.LockService`, whatever door a call came by. Its answers
+ * are spelt out: to have them made would load the library that encodes messages into every
+ * command, and cost more than the rest.
  * Every method throws LockError for all that stops the caller.
  */
 export class LockService {
@@ -59,7 +53,7 @@ export class LockService {
     );
     switch (outcome.kind) {
       case "granted":
-        return create(AcquireResponseSchema, { lease: this.#answered(outcome) });
+        return { $typeName: "stormlock.v1.AcquireResponse", lease: this.#answered(outcome) };
       case "held":
         throw heldError(request.resource, outcome.holder);
       case "spent":
@@ -74,35 +68,40 @@ export class LockService {
       ttlMs: optionalMs(request.ttl),
     });
     if (outcome.kind === "lost") throw lostError(request.resource);
-    return create(RenewResponseSchema, { lease: this.#answered(outcome) });
+    return { $typeName: "stormlock.v1.RenewResponse", lease: this.#answered(outcome) };
   }
 
   async release(request: ReleaseRequest, _context: CallContext): Promise<ReleaseResponse> {
     const outcome = await this.#locks.release(request);
-    return create(ReleaseResponseSchema, {
-      outcome: outcome === "released" ? ReleaseOutcome.RELEASED : ReleaseOutcome.NOT_HELD,
-    });
+    return {
+      $typeName: "stormlock.v1.ReleaseResponse",
+      outcome: outcome === "released" ? RELEASED : NOT_HELD,
+    };
   }
 
   async current(request: CurrentRequest, context: CallContext): Promise<CurrentResponse> {
     const lease = await this.#locks.current(request.resource);
-    if (lease === undefined) return create(CurrentResponseSchema);
+    if (lease === undefined) return { $typeName: "stormlock.v1.CurrentResponse" };
     const isOwn = context.identity === undefined || context.identity === lease.principal;
-    return create(CurrentResponseSchema, { lease: leaseToMessage(lease, { withId: isOwn }) });
+    return {
+      $typeName: "stormlock.v1.CurrentResponse",
+      lease: leaseToMessage(lease, { withId: isOwn }),
+    };
   }
 
   async isHeld(request: IsHeldRequest, _context: CallContext): Promise<IsHeldResponse> {
-    return create(IsHeldResponseSchema, { held: await this.#locks.isHeld(request) });
+    return { $typeName: "stormlock.v1.IsHeldResponse", held: await this.#locks.isHeld(request) };
   }
 
   async list(request: ListRequest, context: CallContext): Promise<ListResponse> {
     const pageSize = request.pageSize === 0 ? LIMITS.defaultPageSize : request.pageSize;
     const { prefix, pageToken } = request;
     const page = await this.#locks.list({ prefix, pageSize, pageToken }, context.signal);
-    return create(ListResponseSchema, {
+    return {
+      $typeName: "stormlock.v1.ListResponse",
       leases: page.leases.map((lease: Lease) => leaseToMessage(lease, { withId: false })),
       nextPageToken: page.nextPageToken,
-    });
+    };
   }
 
   // What is left of a lease counts from before the store was asked, so the time that the

@@ -1,4 +1,4 @@
-import type { Lease as LeaseMessage, ReleaseOutcome } from "../gen/stormlock/v1/lock_pb.js";
+import type { Lease as LeaseMessage } from "../gen/stormlock/v1/lock_pb.js";
 import type { Clock } from "../lock/clock.js";
 import { holderDeadlineMs } from "../lock/deadline.js";
 import { asLockError, LockError, type ErrorKind } from "../lock/errors.js";
@@ -12,7 +12,7 @@ import type {
   RenewResult,
   UnaryClientOptions,
 } from "./client-contract.js";
-import { durationOf, leaseFromMessage } from "./messages.js";
+import { durationOf, leaseFromMessage, RELEASED } from "./messages.js";
 import type { AnswerOf, RequestOf, UnaryMethod, UnaryTransport } from "./transport.js";
 
 export const DEFAULT_PATIENCE_MS = 10_000;
@@ -21,9 +21,6 @@ const FAREWELL_MS = 2000;
 const NOTHING_DONE: ReadonlySet<ErrorKind> = new Set<ErrorKind>(["unreachable", "overloaded"]);
 // The share of the ttl that may pass in a queue before a renewal must make it whole again.
 const WAITED_SHARE = 0.1;
-// By its number: the enum itself would bring along the library that encodes messages.
-// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the same number
-const RELEASED: ReleaseOutcome.RELEASED = 1;
 
 /**
  * Asks daemons for locks, one question at a time.

@@ -14,8 +14,8 @@ import type {
   RenewAnswer,
   RenewAsk,
 } from "../../lock/backend.js";
-import type { Clock } from "../../lock/clock.js";
 import type { Lease } from "../../lock/lease.js";
+import type { OpenDeps } from "../type.js";
 import {
   NO_REVISION,
   type AcquireAskValues,
@@ -24,7 +24,7 @@ import {
   type ReleaseAskValues,
 } from "./messages.js";
 import { refuseNetworkFileSystem, type StatFs } from "./network-file-system.js";
-import { StoreThread } from "./thread.js";
+import type { StoreDesk } from "./thread.js";
 
 /** What a configuration says of an embedded store. */
 export interface SqliteSettings {
@@ -51,36 +51,44 @@ const BUSY_MS = 2000;
  */
 export async function openSqlite(
   settings: SqliteSettings,
-  { clock }: { readonly clock: Clock },
+  { clock, isBrief = false }: OpenDeps,
   { busyMs = BUSY_MS, bootId, aheadUs, statFs }: SqliteHooks = {},
 ): Promise<Backend> {
   const path = resolve(settings.path);
   await refuseNetworkFileSystem(path, statFs === undefined ? {} : { statFs });
   const listeners = new Set<(resource: string | undefined) => void>();
-  const thread = new StoreThread({ path, busyMs, bootId, aheadUs }, clock, () => {
+  const onReleased = (): void => {
     for (const mayBeFree of listeners) mayBeFree(undefined);
-  });
-  await thread.open();
-  return new SqliteBackend(path, thread, listeners);
+  };
+  const options = { path, busyMs };
+  const desk = isBrief
+    ? new (await import("./here.js")).StoreHere(options, onReleased)
+    : new (await import("./thread.js")).StoreThread(
+        { ...options, bootId, aheadUs },
+        clock,
+        onReleased,
+      );
+  await desk.open();
+  return new SqliteBackend(path, desk, listeners);
 }
 
 class SqliteBackend implements Backend {
   readonly traits: BackendTraits;
-  readonly #thread: StoreThread;
+  readonly #desk: StoreDesk;
   readonly #listeners: Set<(resource: string | undefined) => void>;
 
   constructor(
     path: string,
-    thread: StoreThread,
+    desk: StoreDesk,
     listeners: Set<(resource: string | undefined) => void>,
   ) {
     this.traits = { type: "sqlite", place: path, minTtlMs: 100, takeoverSlackMs: 0 };
-    this.#thread = thread;
+    this.#desk = desk;
     this.#listeners = listeners;
   }
 
   async acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
-    const answers = await this.#thread.ask(["acquire", asks.map(acquireValues)]);
+    const answers = await this.#desk.ask(["acquire", asks.map(acquireValues)]);
     return answers.map((answer, index) => acquireAnswer(answer, asks[index]?.resource ?? ""));
   }
 
@@ -92,7 +100,7 @@ class SqliteBackend implements Backend {
           Math.ceil(ageMs),
         ] as const,
     );
-    const answers = await this.#thread.ask(["renew", values]);
+    const answers = await this.#desk.ask(["renew", values]);
     return answers.map((answer, index) =>
       answer[0] === "renewed"
         ? { kind: "renewed", lease: toLease(asks[index]?.resource ?? "", answer[1]) }
@@ -101,7 +109,7 @@ class SqliteBackend implements Backend {
   }
 
   async release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
-    const answers = await this.#thread.ask(["release", asks.map(releaseValues)]);
+    const answers = await this.#desk.ask(["release", asks.map(releaseValues)]);
     return answers.map(releaseAnswer);
   }
 
@@ -109,7 +117,7 @@ class SqliteBackend implements Backend {
     const values = asks.map(
       ({ release, acquire }) => [releaseValues(release), acquireValues(acquire)] as const,
     );
-    const answers = await this.#thread.ask(["hand-over", values]);
+    const answers = await this.#desk.ask(["hand-over", values]);
     return answers.map(([released, acquired], index) => ({
       kind: "asked",
       release: releaseAnswer(released),
@@ -118,12 +126,12 @@ class SqliteBackend implements Backend {
   }
 
   async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
-    const leases = await this.#thread.ask(["current", resources]);
+    const leases = await this.#desk.ask(["current", resources]);
     return leases.map((lease, index) => lease && toLease(resources[index] ?? "", lease));
   }
 
   async list({ prefix, after, limit }: ListAsk): Promise<readonly Lease[]> {
-    const leases = await this.#thread.ask(["list", [prefix, after, limit]]);
+    const leases = await this.#desk.ask(["list", [prefix, after, limit]]);
     return leases.map(([resource, lease]) => toLease(resource, lease));
   }
 
@@ -132,19 +140,19 @@ class SqliteBackend implements Backend {
       mayBeFree(resource);
     };
     this.#listeners.add(listener);
-    if (this.#listeners.size === 1) this.#thread.watch(true);
+    if (this.#listeners.size === 1) this.#desk.watch(true);
     return () => {
-      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#thread.watch(false);
+      if (this.#listeners.delete(listener) && this.#listeners.size === 0) this.#desk.watch(false);
     };
   }
 
   async check(): Promise<void> {
-    await this.#thread.ask(["check"]);
+    await this.#desk.ask(["check"]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#listeners.clear();
-    await this.#thread[Symbol.asyncDispose]();
+    await this.#desk[Symbol.asyncDispose]();
   }
 }
 

@@ -33,7 +33,17 @@ interface Call {
   readonly failed: (error: LockError) => void;
 }
 
-export class StoreThread implements AsyncDisposable {
+/** Where questions to a store are asked. */
+export interface StoreDesk extends AsyncDisposable {
+  /** @throws LockError "unavailable": why the file cannot be used */
+  open(): Promise<void>;
+  /** @throws LockError "unavailable" */
+  ask<Q extends WriteQuestion | ReadQuestion>(question: Q): Promise<Answers[Q[0]]>;
+  /** Whether it is to tell when another process has released something. */
+  watch(isWanted: boolean): void;
+}
+
+export class StoreThread implements StoreDesk {
   readonly #options: WorkerOptions;
   readonly #clock: Clock;
   readonly #onReleased: () => void;

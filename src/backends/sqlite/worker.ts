@@ -18,14 +18,12 @@ import type {
   WorkerOptions,
   WriteQuestion,
 } from "./messages.js";
+import { watchReleases } from "./release-watch.js";
 import { Store } from "./store.js";
 
 // Enough that the commit's share of a question is small, and few enough that a group takes
 // milliseconds: other processes wait for it.
 const MOST_ASKS_A_GROUP = 1024;
-
-// How soon a waiter hears of a release in another process. Looking costs microseconds.
-const WATCH_EVERY_MS = 50;
 
 const options = workerData as WorkerOptions;
 if (parentPort === null) throw new Error("worker.ts runs as a worker thread only");
@@ -35,7 +33,7 @@ const say = (message: FromWorker): void => {
   port.postMessage(message);
 };
 
-let watching: NodeJS.Timeout | undefined;
+let stopWatching: (() => void) | undefined;
 const store = await openStore();
 if (store !== undefined) {
   port.on("message", (first: Request) => {
@@ -114,16 +112,10 @@ function answers<Question>(
 }
 
 function watch(open: Store, isWanted: boolean): void {
-  clearInterval(watching);
-  watching = undefined;
+  stopWatching?.();
+  stopWatching = undefined;
   if (!isWanted) return;
-  const look = (): void => {
-    try {
-      if (open.othersReleased()) say(["released"]);
-    } catch {
-      // A hint is lost; whoever asks a question will be told what is wrong.
-    }
-  };
-  look();
-  watching = setInterval(look, WATCH_EVERY_MS);
+  stopWatching = watchReleases(open, () => {
+    say(["released"]);
+  });
 }

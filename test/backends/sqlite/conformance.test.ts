@@ -54,3 +54,14 @@ describe("sqlite, two processes, in real time", () => {
     },
   });
 });
+
+describe("sqlite, two clients in one process, one of them without a thread, in real time", () => {
+  let opened = 0;
+  conformance({
+    runner: { describe, it },
+    open: () => {
+      const path = join(directory.path, "without-a-thread.db");
+      return openSqlite({ path }, { clock: systemClock, isBrief: opened++ % 2 === 0 });
+    },
+  });
+});
