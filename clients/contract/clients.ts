@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { buildGoActor, goActor, missingGo } from "../go/toolchain.js";
+import { missingPython, preparePython, venvPython } from "../python/toolchain.js";
 
 /** A client library, by the program that shows what it does. */
 export interface ClientKind {
@@ -21,4 +22,10 @@ export const clients: readonly ClientKind[] = [
     command: [process.execPath, `${ACTORS}/typescript.js`],
   },
   { name: "go", missing: missingGo(), prepare: buildGoActor, command: [goActor] },
+  ...["python", "python_asyncio"].map((actor) => ({
+    name: actor.replace("_", "-"),
+    missing: missingPython(),
+    prepare: preparePython,
+    command: [venvPython, `${ACTORS}/${actor}.py`],
+  })),
 ];

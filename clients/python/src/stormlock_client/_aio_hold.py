@@ -1,0 +1,110 @@
+"""A lock that is kept, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any, Awaitable, Callable, Generator, Optional
+
+from ._errors import LeaseLost, StormlockError
+from ._holding import HeldLock
+from ._lease import Lease
+from ._order import Outcome
+from ._tasks import KeeperTask
+
+OnQueued = Callable[[int, Optional[Lease]], object]
+
+
+class Lost(asyncio.Event):
+    """Set when a lock is lost, never when it is released: `await lease.lost`."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from self.wait().__await__()
+
+
+class Hold(HeldLock):
+    """A lock that is being kept: `async with` it, and it is released at the end of the block. Who
+    leaves the block normally has held the lock all the while; else LeaseLost is raised there."""
+
+    def __init__(self, resource: str, keeper: KeeperTask) -> None:
+        super().__init__(resource)
+        self._keeper = keeper
+        self._ear = Ear(self)
+        #: Set when it is lost; never when it is released. Can be awaited.
+        self.lost = Lost()
+
+    async def release(self) -> Outcome:
+        """Ends belief at once, and the lease as soon as a daemon answers; waits for that a few
+        seconds at the most. "unknown" means that it ends by itself, within its ttl."""
+        if self._wish is not None and self._pid == os.getpid():
+            self._wish.release()
+            self._keeper.look_soon()
+            await self._ear.is_gone.wait()
+        return self._ear.outcome
+
+    async def __aenter__(self) -> Hold:
+        return self
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        is_lost = self.state == "LOST"
+        await self.release()
+        if is_lost and kind is None:
+            self._raise_if_lost()
+
+
+class Ear:
+    """What the keeper says of one hold, for the task that waits for it."""
+
+    def __init__(self, hold: Hold) -> None:
+        self._hold = hold
+        self._news: asyncio.Queue[Callable[[Optional[OnQueued]], bool]] = asyncio.Queue()
+        self.is_gone = asyncio.Event()
+        self.outcome: Outcome = "unknown"
+
+    async def wait(self, on_queued: Optional[OnQueued]) -> None:
+        """Until it is held; raises why it is not."""
+        while not (await self._news.get())(on_queued):
+            pass
+
+    def queued(self, position: int, holder: Optional[Lease]) -> None:
+        def tell(on_queued: Optional[OnQueued]) -> bool:
+            if on_queued is not None:
+                on_queued(position, holder)
+            return False
+
+        self._news.put_nowait(tell)
+
+    def settled(self, error: Optional[StormlockError]) -> None:
+        def tell(_: Optional[OnQueued]) -> bool:
+            if error is not None:
+                raise error
+            return True
+
+        self._news.put_nowait(tell)
+
+    def lost(self, error: LeaseLost) -> None:
+        self._hold._why = error
+        self._hold.lost.set()
+
+    def gone(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.is_gone.set()
+
+
+class Holding:
+    """What `hold` answers: await it for the Hold, or `async with` it."""
+
+    def __init__(self, begin: Callable[[], Awaitable[Hold]]) -> None:
+        self._begin = begin
+        self._hold: Optional[Hold] = None
+
+    def __await__(self) -> Generator[Any, None, Hold]:
+        return self._begin().__await__()
+
+    async def __aenter__(self) -> Hold:
+        self._hold = await self._begin()
+        return self._hold
+
+    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
+        if self._hold is not None:
+            await self._hold.__aexit__(kind, error, trace)

@@ -1,0 +1,1 @@
+"""Generated from proto/stormlock/v1/lock.proto by tools/generate.py."""

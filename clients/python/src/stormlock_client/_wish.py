@@ -1,0 +1,272 @@
+"""One wanted lock, from its first ask to its end. The keeper speaks and listens for it."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Dict, Literal, Optional
+
+from ._belief import Belief
+from ._clock import Clock
+from ._errors import Cancelled, InvalidField, LeaseLost, LockHeld, NotAllowed, StormlockError
+from ._gen import lock_pb2 as pb
+from ._lease import LONGEST, Lease, duration_of, lease_from, new_lease_id, seconds
+from ._order import Listener, Order, Outcome, acquire_of
+
+# What a ttl is taken for until the daemon has told it: the daemons' own default.
+ASSUMED_TTL = 60.0
+# How soon something is said again that the daemon could not answer.
+RETRY = 0.25
+# How long a release, or the refusal of a wait that is over, may stay unanswered: long enough for a
+# daemon to be restarted.
+FAREWELL = 5.0
+# The same for a lease that nobody believes in, or never has: it ends by itself.
+SHORT_FAREWELL = 1.0
+
+_WRONG = (pb.DENIAL_REASON_INVALID_FIELD, pb.DENIAL_REASON_ALREADY_ON_STREAM)
+_DEFINITE = (
+    *_WRONG,
+    pb.DENIAL_REASON_LOCK_HELD,
+    pb.DENIAL_REASON_LEASE_LOST,
+    pb.DENIAL_REASON_NOT_ALLOWED,
+)
+
+_CAUSES: Dict[int, str] = {
+    pb.LOSS_CAUSE_UNSPECIFIED: "no cause given",
+    pb.LOSS_CAUSE_NOT_HELD: "it expired, or was released by its id",
+    pb.LOSS_CAUSE_EXPIRED: "it could not be renewed in time",
+    pb.LOSS_CAUSE_RESUMED_ELSEWHERE: "another stream has resumed it",
+}
+
+
+class Wish:
+    def __init__(self, order: Order, clock: Clock, listener: Listener) -> None:
+        self.order = order
+        # Made here, so that what cannot be said stops its caller and not the keeper of the others.
+        self._ask = acquire_of(order)
+        self._clock = clock
+        self._listener = listener
+        self.since = clock.now()
+        self._until = self.since + (inf if order.wait is None else max(0.0, order.wait))
+        self.lease_id = new_lease_id()
+        self.lease: Optional[Lease] = None
+        self.ttl = ASSUMED_TTL if order.ttl is None else order.ttl
+        self.belief = Belief(clock, self.ttl)
+        #: asking: not held yet; holding: granted, and believed or about to be; releasing: not
+        #: believed in any more, the daemon is to end it.
+        self.phase: Literal["asking", "holding", "releasing", "over"] = "asking"
+        self._is_settled = False
+        self._times_asked = 0  # by which a daemon may have heard of it
+        self._release_at = -inf
+        # What was said on the present stream, and how that was answered.
+        self._is_said = False
+        self._retry_at = -inf
+        self._standing: Literal["unknown", "queued", "put-off"] = "unknown"
+        #: What a daemon has said last of why it cannot answer.
+        self.trouble: Optional[str] = None
+
+    @property
+    def resource(self) -> str:
+        return self.order.resource
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its caller still waits: not held yet, or granted and not yet confirmed."""
+        return self.phase == "asking" or (
+            self.phase == "holding" and self.belief.state == "PENDING"
+        )
+
+    @property
+    def standing(self) -> Literal["unknown", "queued", "put-off"]:
+        return self._standing if self.phase in ("asking", "holding") else "unknown"
+
+    @property
+    def give_up_at(self) -> float:
+        """The daemon refuses a wait that is over by itself; this is for when it does not answer."""
+        return self._until + FAREWELL
+
+    # --- when there is something to do ---
+
+    @property
+    def look_at(self) -> float:
+        if self.phase == "releasing":
+            return self._farewell_ends
+        if self.phase == "holding" and not self.is_open:
+            return self.belief.deadline
+        return inf
+
+    @property
+    def speak_at(self) -> float:
+        if self.phase == "over" or self._is_said:
+            return inf
+        if self.phase == "releasing":
+            return max(self._retry_at, self._release_at)
+        return self._retry_at
+
+    def urgent_at(self, opened_at: float, period: float) -> float:
+        return self.belief.urgent_at(opened_at, period) if self.phase == "holding" else inf
+
+    def look(self, now: float) -> None:
+        """Does what time has brought."""
+        if self.phase == "holding" and self.belief.state == "LOST":
+            self._lose(f"the lease of {self.resource} could not be renewed in time")
+        if self.phase == "releasing" and now >= self._farewell_ends:
+            self._over("unknown")
+
+    # --- what is said ---
+
+    def next_message(self, now: float) -> pb.HoldRequest:
+        self._is_said = True
+        named = {"resource": self.resource, "lease_id": self.lease_id}
+        if self.phase == "holding":
+            return pb.HoldRequest(resume=pb.HoldResume(**named))
+        if self.phase == "releasing":
+            return pb.HoldRequest(release=pb.HoldRelease(**named))
+        self._times_asked += 1
+        ask = pb.HoldAcquire()
+        ask.CopyFrom(self._ask)
+        ask.lease_id = self.lease_id
+        if self._until - now < LONGEST:
+            ask.wait.CopyFrom(duration_of(max(0.0, self._until - now), up=True))
+        return pb.HoldRequest(acquire=ask)
+
+    def on_new_stream(self) -> None:
+        """All that was said is forgotten with the stream it was said on."""
+        self._again()
+        self._standing = "unknown"
+
+    def on_unheard(self) -> None:
+        """The stream never came about: nobody has heard what was said on it."""
+        if self.phase == "asking" and self._is_said:
+            self._times_asked -= 1
+        self._again()
+
+    # --- what is heard ---
+
+    def on_queued(self, message: pb.Queued) -> None:
+        if self.phase != "asking":
+            return
+        self.ttl = seconds(message.ttl) or self.ttl
+        # A store that is out does not tell who holds it.
+        holder = lease_from(message.holder) if message.HasField("holder") else None
+        if holder is not None:
+            self._standing = "queued"
+        elif self._standing == "queued":
+            self._standing = "unknown"
+        self._listener.queued(message.position, holder)
+
+    def on_granted(self, lease: Lease, sent_at: float, valid_for: float) -> None:
+        self._standing = "unknown"
+        self.trouble = None
+        if self.phase == "asking":
+            self.phase = "holding"
+            self.lease = lease
+            self.ttl = lease.ttl
+            self.belief = Belief(self._clock, lease.ttl)
+        if self.phase == "holding":
+            self.confirm(sent_at, valid_for)
+
+    def confirm(self, sent_at: float, valid_for: float) -> None:
+        if self.phase == "holding" and self.belief.confirm(sent_at, valid_for):
+            self._settle(None)
+
+    def on_denied(self, message: pb.Denied) -> None:
+        if self.phase == "asking" and message.reason == pb.DENIAL_REASON_LOCK_HELD:
+            holder = lease_from(message.holder) if message.HasField("holder") else None
+            self._refused(LockHeld(message.message, holder))
+        elif self.phase == "asking" and message.reason == pb.DENIAL_REASON_LEASE_LOST:
+            self._ended(message.message)
+        elif self.phase == "asking" and message.reason == pb.DENIAL_REASON_NOT_ALLOWED:
+            self._refused(NotAllowed(message.message))
+        elif self.phase == "asking" and message.reason in _WRONG:
+            self._refused(InvalidField(message.message))
+        elif self.phase != "over":
+            # The store did not answer, or the reason is newer than this client.
+            self._again(self._clock.now() + RETRY)
+            if message.reason not in _DEFINITE:
+                self._standing = "put-off"
+                self.trouble = message.message
+
+    def on_lost(self, message: pb.Lost) -> None:
+        if self.phase == "releasing":
+            self._over("not-held")
+        elif self.phase != "over":
+            why = _CAUSES.get(message.cause, "for a reason that is newer than this client")
+            self._ended(f"the daemon says that the lease of {self.resource} is lost: {why}")
+
+    def on_released(self, message: pb.Released) -> None:
+        if self.phase == "releasing":
+            is_released = message.outcome == pb.RELEASE_OUTCOME_RELEASED
+            self._over("released" if is_released else "not-held")
+
+    # --- what ends it ---
+
+    def release(self) -> None:
+        """Ends belief at once (K6), and the lease as soon as a daemon answers."""
+        self.give_up(Cancelled(f"the wait for {self.resource} was given up"))
+        self.belief.end("RELEASED")
+        now = self._clock.now()
+        if self.phase == "holding" or (self.phase == "releasing" and self._release_at > now):
+            self._to_release(now)
+
+    def give_up(self, error: StormlockError) -> None:
+        """The wait is over. What is held already stays so until its deadline."""
+        if not self.is_open:
+            return
+        self._settle(error)
+        if self._times_asked == 0:
+            self._over("not-held")
+        else:
+            self._to_release(self._clock.now())
+
+    def abort(self, error: StormlockError) -> None:
+        """There is no keeper any more."""
+        self._settle(error)
+        if self.phase == "holding":
+            self.belief.end("LOST")
+            self._listener.lost(LeaseLost(f"{self.resource} is not kept any more: {error}"))
+        if self.phase != "over":
+            self._over("unknown")
+
+    def _refused(self, error: StormlockError) -> None:
+        self._settle(error)
+        self._over("not-held")
+
+    # The lease has ended at the daemon. Nobody has believed in one that was only pending, or that
+    # was granted to an ask whose answer was lost: a new id is as good.
+    def _ended(self, why: str) -> None:
+        if self.belief.state == "PENDING" and self._times_asked > 0:
+            self.phase = "asking"
+            self.lease_id = new_lease_id()
+            self._again(self._clock.now() + RETRY if self._times_asked > 1 else -inf)
+            return
+        self.belief.end("LOST")
+        self._lose(why)
+        self._over("not-held")
+
+    # K7. By valid_until the store may have given it to somebody else; until then it need not.
+    def _lose(self, why: str) -> None:
+        self._listener.lost(LeaseLost(why))
+        self._to_release(self.belief.valid_until)
+
+    def _to_release(self, at: float) -> None:
+        self.phase = "releasing"
+        self._release_at = at
+        self._again()
+
+    def _over(self, outcome: Outcome) -> None:
+        self.phase = "over"
+        self._listener.gone(outcome)
+
+    def _settle(self, error: Optional[StormlockError]) -> None:
+        if not self._is_settled:
+            self._is_settled = True
+            self._listener.settled(error)
+
+    def _again(self, at: float = -inf) -> None:
+        self._is_said = False
+        self._retry_at = at
+
+    @property
+    def _farewell_ends(self) -> float:
+        was_kept = self.belief.state != "LOST" and self.belief.deadline != -inf
+        return self._release_at + (FAREWELL if was_kept else SHORT_FAREWELL)
