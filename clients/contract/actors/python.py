@@ -22,9 +22,7 @@ def say(**words: Any) -> None:
 def hold(client: stormlock_client.Client, order: dict[str, Any]) -> None:
     resource = order["resource"]
     try:
-        lease = client.hold(
-            resource, ttl=order["ttlMs"] / 1000, wait=order["waitMs"] / 1000
-        )
+        lease = client.hold(resource, ttl=order["ttlMs"] / 1000, wait=order["waitMs"] / 1000)
     except LockHeld as held:
         holder = "" if held.holder is None else held.holder.principal
         say(says="refused", resource=resource, principal=holder)

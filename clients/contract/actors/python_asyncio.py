@@ -18,9 +18,7 @@ def say(**words: Any) -> None:
 async def hold(client: aio.Client, order: dict[str, Any]) -> None:
     resource = order["resource"]
     try:
-        lease = await client.hold(
-            resource, ttl=order["ttlMs"] / 1000, wait=order["waitMs"] / 1000
-        )
+        lease = await client.hold(resource, ttl=order["ttlMs"] / 1000, wait=order["waitMs"] / 1000)
     except LockHeld as held:
         holder = "" if held.holder is None else held.holder.principal
         say(says="refused", resource=resource, principal=holder)
