@@ -11,6 +11,8 @@
 //   A4. To refuse takes time, too. For every few that are refused one is begun, whatever A2 says:
 //       a daemon that is asked for far too much does not spend all its time on saying no.
 //   A5. Who has gone is not begun.
+//   A6. While the first in line has waited for QUICK_MS, connections that bring acquires are read one a
+//       turn (grpc/held-back.ts): what Node reads in one turn would all have to be refused in it.
 
 import type { Clock } from "../lock/clock.js";
 import { LockError } from "../lock/errors.js";
@@ -19,7 +21,7 @@ import { LockError } from "../lock/errors.js";
 // turn has to do, are within the 20 ms that a daemon under full load may take to look up.
 const TURN_MS = 4;
 
-// Ten thousand who come together, after a restart, are begun in less; and clients wait for longer.
+// Thousands who come together, after a restart, are begun in less; and clients wait for longer.
 const BURST_MS = 2000;
 
 // A line this long keeps a daemon busy while it refuses, and makes nobody wait for long.
@@ -27,12 +29,15 @@ const QUICK_MS = 50;
 
 const STALE_MS = 500;
 
+// Ten milliseconds' worth.
+const MOST_STALE_A_TURN = 200;
+
 // Measured: to refuse costs a third to a half of what it costs to answer. So this leaves about
 // half of the time for answers.
 const REFUSED_FOR_ONE = 2;
 
-// Somebody in line costs about 5 KiB.
-const LONGEST_LINE = 20_000;
+// Who stands in line costs about 10 KiB, and collecting that much garbage takes time, too.
+const LONGEST_LINE = 5000;
 
 /** An acquire that has come, and is begun or refused: one of both, once, unless it is gone. */
 export interface Arrival {
@@ -77,22 +82,28 @@ export class Admission {
     return this.#line.length - this.#first;
   }
 
-  /** An acquire has come. It is begun or refused at once, or soon. */
-  enter(arrival: Arrival): void {
+  /**
+   * An acquire has come. It is begun or refused at once, or soon.
+   * @returns whether more of them had better not come before those in line have been begun
+   */
+  enter(arrival: Arrival): { readonly isCrowded: boolean } {
     const nowMs = this.#clock.monotonicMs();
     if (this.#isOverloaded && nowMs - this.#refusedLastMs >= BURST_MS) this.#turnOver(false);
     if (!this.#isInTurn) this.#beginTurn(nowMs);
     const first = this.#line[this.#first];
-    const isFirst = first === undefined;
-    if (isFirst && nowMs - this.#turnBeganMs < TURN_MS) arrival.begin();
-    else if (!isFirst && this.#isTooMuch(nowMs - first.sinceMs)) this.#refuse(arrival, nowMs);
-    else this.#line.push({ sinceMs: nowMs, arrival });
+    const waitedMs = first === undefined ? 0 : nowMs - first.sinceMs;
+    if (first === undefined && nowMs - this.#turnBeganMs < TURN_MS) arrival.begin();
+    else if (first !== undefined && this.#isTooMuch(waitedMs)) {
+      this.#owed += 1 / REFUSED_FOR_ONE;
+      this.#refuse(arrival, nowMs);
+    } else this.#line.push({ sinceMs: nowMs, arrival });
+    // A6
+    return { isCrowded: waitedMs >= QUICK_MS };
   }
 
   #refuse(arrival: Arrival, nowMs: number): void {
     this.#refused += 1;
     this.#refusedLastMs = nowMs;
-    this.#owed += 1 / REFUSED_FOR_ONE;
     arrival.refuse();
   }
 
@@ -123,13 +134,15 @@ export class Admission {
     if (this.waiting === 0) return;
     this.#beginTurn(this.#clock.monotonicMs());
     let nowMs = this.#turnBeganMs;
+    let stale = 0;
     while (nowMs - this.#turnBeganMs < TURN_MS || this.#owed >= 1) {
       const next = this.#line[this.#first];
-      if (next === undefined) break;
+      if (next === undefined || stale >= MOST_STALE_A_TURN) break;
       this.#first += 1;
       if (next.arrival.isGone()) continue; // A5
       if (this.#isOverloaded && nowMs - next.sinceMs >= STALE_MS) {
         this.#refuse(next.arrival, nowMs);
+        stale += 1;
         continue;
       }
       next.arrival.begin();

@@ -19,6 +19,7 @@ import type { HoldHub } from "../hold-hub.js";
 import type { CallContext, LockService } from "../service.js";
 import { grpcDefinition, methodPath, type Received } from "./definition.js";
 import { guardStreams, isOver } from "./guard.js";
+import { HeldBack } from "./held-back.js";
 import { serveHold, type HoldCall } from "./hold-door.js";
 import { addReflection } from "./reflection.js";
 import { RefusedStreams } from "./refused-streams.js";
@@ -69,6 +70,7 @@ export class GrpcDoor implements AsyncDisposable {
       "grpc.enable_channelz": 0,
       interceptors: [this.#watch.interceptor],
     });
+    const heldBack = new HeldBack(calls.clock);
     guardStreams(this.#server, (path, stream, begin) => {
       if (path !== ACQUIRE || isOver(stream)) {
         begin();
@@ -78,7 +80,8 @@ export class GrpcDoor implements AsyncDisposable {
         this.#calls.refused(path);
         this.#refused.refuse(stream);
       };
-      admission.enter({ begin, refuse, isGone: () => isOver(stream) });
+      const { isCrowded } = admission.enter({ begin, refuse, isGone: () => isOver(stream) });
+      if (isCrowded) heldBack.add(stream.session);
     });
     this.#server.addService(grpcDefinition(LockServiceDescriptor), this.#handlers(service, holds));
     this.#health.addToServer(this.#server);
