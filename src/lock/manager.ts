@@ -1,5 +1,6 @@
 import type { AcquireAsk, Backend, RenewAsk } from "./backend.js";
 import type { Clock } from "./clock.js";
+import type { DepartureSignal } from "./departure.js";
 import { LockError } from "./errors.js";
 import { withoutId, type Lease } from "./lease.js";
 import {
@@ -34,7 +35,7 @@ export interface AcquireWish {
 
 export interface AcquireOptions {
   /** Aborts when the caller has gone. */
-  readonly signal: AbortSignal;
+  readonly signal: DepartureSignal;
   /**
    * Called when the place in the queue, or the holder, has changed; at most once a second. Tells
    * the ttl that the lease will have, too.

@@ -8,6 +8,7 @@
 
 import { sleep, type Clock } from "./clock.js";
 import { AlreadyOnStream, denialOf } from "./denial.js";
+import { Departure } from "./departure.js";
 import { asLockError, LockError } from "./errors.js";
 import type { DaemonSays, HolderSays } from "./hold.js";
 import { KeptLeases, type Heartbeat } from "./kept-leases.js";
@@ -27,7 +28,7 @@ type AcquireMessage = Extract<HolderSays, { kind: "acquire" }>;
 
 interface Wait {
   readonly leaseId: string;
-  readonly stop: AbortController;
+  readonly departure: Departure;
   /** What the holder knows of the ttl to come; Infinity until it has been told. */
   ttlMs: number;
   isReleased: boolean;
@@ -123,7 +124,7 @@ export class HoldSession {
   /** The stream is over (S5). */
   end(): void {
     this.#ended.abort(new LockError("cancelled", "the Hold stream has ended"));
-    for (const { stop } of this.#waits.values()) stop.abort();
+    for (const { departure } of this.#waits.values()) departure.depart();
     for (const lease of this.#kept.leases) this.#unlist(lease);
   }
 
@@ -147,14 +148,14 @@ export class HoldSession {
 
   async #acquire(message: AcquireMessage): Promise<void> {
     const { resource, leaseId, ttlMs: askedMs = Infinity } = message;
-    const stop = new AbortController();
-    const wait: Wait = { leaseId, stop, ttlMs: askedMs, isReleased: false };
+    const departure = new Departure();
+    const wait: Wait = { leaseId, departure, ttlMs: askedMs, isReleased: false };
     this.#waits.set(resource, wait);
     try {
       const outcome = await this.#locks.acquire(
         { ...message, principal: this.#identity ?? message.principal },
         {
-          signal: wait.stop.signal,
+          signal: departure,
           onQueued: (position, lease, ttlMs) => {
             wait.ttlMs = ttlMs;
             const holder = lease === undefined ? undefined : withoutId(lease);
@@ -199,7 +200,7 @@ export class HoldSession {
     if (wait?.leaseId === leaseId) {
       this.#waits.delete(resource);
       wait.isReleased = true;
-      wait.stop.abort();
+      wait.departure.depart();
     }
     this.#drop({ resource, leaseId });
     const outcome = await this.#stubbornly(() => this.#locks.release({ resource, leaseId }));

@@ -48,6 +48,7 @@ export class Leases {
   readonly #find: Statement;
   readonly #put: Statement;
   readonly #extend: Statement;
+  readonly #renew: Statement;
   readonly #release: Statement;
   readonly #list: Statement;
 
@@ -62,6 +63,13 @@ export class Leases {
     this.#extend = database.prepare(
       `UPDATE leases SET expires_us = ?2, ttl_ms = ?3, revision = ?4, touched_us = ?5
        WHERE resource = ?1`,
+    );
+    // Looked for and written at once: renewals are what a store with many leases does most.
+    this.#renew = database.prepare(
+      `UPDATE leases SET expires_us = max(expires_us, ?3 + (ifnull(?4, ttl_ms) - ?5) * 1000),
+         ttl_ms = ifnull(?4, ttl_ms), revision = revision + 1, touched_us = ?3
+       WHERE resource = ?1 AND lease_id = ?2 AND NOT released AND expires_us > ?3
+       RETURNING ${COLUMNS}`,
     );
     this.#release = database.prepare(
       `UPDATE leases SET released = 1, revision = revision + 1, touched_us = ?2
@@ -82,7 +90,7 @@ export class Leases {
     const refusal = refusalOf(row, leaseId, moment);
     if (refusal !== undefined) return { answer: refusal, isNew: false };
     if (row !== undefined && isHeld(row, moment)) {
-      return { answer: ["extended", this.#renewed(key, row, ttlMs, 0, moment)], isNew: false };
+      return { answer: ["extended", this.#renewed(key, row, ttlMs, moment)], isNew: false };
     }
     const token = Math.max((row?.token ?? moment.tokenFloor) + 1, moment.wallUs); // Q2
     const expiresUs = moment.nowUs + ttlMs * 1000;
@@ -104,9 +112,10 @@ export class Leases {
 
   renew([resource, leaseId, ttlMs, ageMs]: RenewAskValues, moment: Moment): AnswerValues {
     const key = Buffer.from(resource);
-    const row = this.#row(key);
-    if (row?.lease_id !== leaseId || !isHeld(row, moment)) return ["lost"];
-    return ["renewed", this.#renewed(key, row, ttlMs ?? row.ttl_ms, ageMs, moment)];
+    const row = this.#renew.get(...[key, leaseId, moment.nowUs, ttlMs ?? null, ageMs]); // Q1, Q3
+    return row === undefined
+      ? ["lost"]
+      : ["renewed", leaseValues(row as unknown as LeaseRow, moment)];
   }
 
   release([resource, leaseId, ifRevision]: ReleaseAskValues, moment: Moment): AnswerValues {
@@ -137,14 +146,8 @@ export class Leases {
     return this.#find.get(key) as unknown as LeaseRow | undefined;
   }
 
-  #renewed(
-    key: Uint8Array,
-    row: LeaseRow,
-    ttlMs: number,
-    ageMs: number,
-    moment: Moment,
-  ): LeaseValues {
-    const expiresUs = Math.max(row.expires_us, moment.nowUs + (ttlMs - ageMs) * 1000); // Q3
+  #renewed(key: Uint8Array, row: LeaseRow, ttlMs: number, moment: Moment): LeaseValues {
+    const expiresUs = Math.max(row.expires_us, moment.nowUs + ttlMs * 1000); // Q3
     const revision = row.revision + 1;
     this.#extend.run(key, expiresUs, ttlMs, revision, moment.nowUs);
     return leaseValues({ ...row, expires_us: expiresUs, ttl_ms: ttlMs, revision }, moment);
