@@ -6,6 +6,8 @@ import type {
   Backend,
   BackendTraits,
   Failed,
+  HandOverAnswer,
+  HandOverAsk,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -24,6 +26,7 @@ import {
   findValues,
   firstKey,
   firstKeyAfterPrefix,
+  handingOver,
   indexOf,
   key,
   releasing,
@@ -90,6 +93,7 @@ class PostgresqlBackend implements Backend {
   readonly #acquiring: Way<AcquireAsk, AcquireAnswer>;
   readonly #renewing: Way<RenewAsk, RenewAnswer>;
   readonly #releasing: Way<ReleaseAsk, ReleaseAnswer>;
+  readonly #handingOver: Way<HandOverAsk, HandOverAnswer>;
   readonly #hints: Hints;
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosed = false;
@@ -108,6 +112,7 @@ class PostgresqlBackend implements Backend {
     this.#acquiring = new Way(acquiring, this.#main, this.#patient);
     this.#renewing = new Way(renewing, this.#swift, this.#patient);
     this.#releasing = new Way(releasing, this.#main, this.#patient);
+    this.#handingOver = new Way(handingOver, this.#main, this.#patient);
     this.#hints = new Hints(connector, clock, timeoutMs, (processId) =>
       [this.#main, this.#patient].some((own) => own.processId === processId),
     );
@@ -120,8 +125,8 @@ class PostgresqlBackend implements Backend {
     });
   }
 
-  acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
-    return this.#answer(asks, this.#acquiring, async (batch, limit) => {
+  acquire(asks: readonly AcquireAsk[], within = this.#limit()): Promise<readonly AcquireAnswer[]> {
+    const work = async (batch: Batch<AcquireAsk, AcquireAnswer>, limit: Limit): Promise<void> => {
       await batch.pass();
       if (batch.open.length === 0) return;
       // Rows that were not there, or that somebody else has locked just now.
@@ -131,7 +136,8 @@ class PostgresqlBackend implements Backend {
       const [{ count }] = await Promise.all([making, passing]);
       if (count > 0) this.#prune(count);
       if (batch.open.length > 0) await batch.wait();
-    });
+    };
+    return this.#answer(asks, this.#acquiring, work, undefined, within);
   }
 
   renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
@@ -140,10 +146,31 @@ class PostgresqlBackend implements Backend {
     return this.#answer(asks, this.#renewing, work, lost);
   }
 
-  release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
+  release(asks: readonly ReleaseAsk[], within = this.#limit()): Promise<readonly ReleaseAnswer[]> {
     const notHeld: ReleaseAnswer = { kind: "not-held" };
     const work = this.#passThenWait<ReleaseAsk, ReleaseAnswer>(this.#main, notHeld);
-    return this.#answer(asks, this.#releasing, work, notHeld);
+    return this.#answer(asks, this.#releasing, work, notHeld, within);
+  }
+
+  handOver(asks: readonly HandOverAsk[]): Promise<readonly HandOverAnswer[]> {
+    return this.#answer(asks, this.#handingOver, async (batch, limit) => {
+      await batch.pass();
+      const { open } = batch;
+      if (open.length === 0) return;
+      // Held by others, free, or locked just now: it is asked in two questions then.
+      const releases = open.map(({ release }) => release);
+      const released = await this.release(releases, limit);
+      const acquires = open.map(({ acquire }) => acquire);
+      const acquired = await this.acquire(acquires, limit).catch((thrown: unknown) =>
+        acquires.map((): AcquireAnswer => this.#failed(thrown)),
+      );
+      batch.answerOpen(
+        released.flatMap((release, at): HandOverAnswer[] => {
+          const acquire = acquired[at];
+          return acquire === undefined ? [] : [{ kind: "asked", release, acquire }];
+        }),
+      );
+    });
   }
 
   // What is not there under its id has ended. What is there and was passed over is waited for.
@@ -210,6 +237,7 @@ class PostgresqlBackend implements Backend {
     way: Way<Ask, Answer>,
     ask: (batch: Batch<Ask, Answer>, limit: Limit) => Promise<void>,
     otherwise?: Answer,
+    within = this.#limit(),
   ): Promise<readonly (Answer | Failed)[]> {
     return this.#call(async (limit) => {
       const batch = new Batch(asks, way, limit);
@@ -221,7 +249,11 @@ class PostgresqlBackend implements Backend {
         return batch.fill(() => this.#failed(thrown));
       }
       return batch.fill(() => otherwise ?? this.#failed(new StoreFault({ kind: "gone" })));
-    });
+    }, within);
+  }
+
+  #limit(): Limit {
+    return new Limit(this.#clock, this.#timeoutMs);
   }
 
   #failed(thrown: unknown): Failed {
@@ -232,9 +264,9 @@ class PostgresqlBackend implements Backend {
     void this.#call((limit) => prune(this.#main, newRows, limit)).catch(() => undefined);
   }
 
-  async #call<T>(work: (limit: Limit) => Promise<T>): Promise<T> {
+  async #call<T>(work: (limit: Limit) => Promise<T>, limit = this.#limit()): Promise<T> {
     if (this.#isClosed) throw unavailable(new StoreFault({ kind: "closed" }), this.#place);
-    const working = work(new Limit(this.#clock, this.#timeoutMs));
+    const working = work(limit);
     this.#underWay.add(working);
     try {
       return await working;

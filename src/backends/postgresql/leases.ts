@@ -3,6 +3,8 @@
 import type {
   AcquireAnswer,
   AcquireAsk,
+  HandOverAnswer,
+  HandOverAsk,
   ReleaseAnswer,
   ReleaseAsk,
   RenewAnswer,
@@ -63,6 +65,20 @@ export const releasing: Kind<ReleaseAsk, ReleaseAnswer> = {
     asks.map(({ ifRevision }) => ifRevision ?? null),
   ],
   answer: ([kind]) => ({ kind: kind === "released" ? kind : "not-held" }),
+};
+
+/** What is answered has gone from one to the next; the rest has to be asked as two. */
+export const handingOver: Kind<HandOverAsk, HandOverAnswer> = {
+  statement: ({ handOver }) => handOver,
+  values: (asks) => [
+    ...releasing.values(asks.map(({ release }) => release)),
+    ...acquiring.values(asks.map(({ acquire }) => acquire)).slice(1),
+  ],
+  answer: (row, { acquire }) => ({
+    kind: "asked",
+    release: { kind: "released" },
+    acquire: { kind: "granted", lease: toLease(row, acquire.resource), created: true },
+  }),
 };
 
 /** For the statement that finds rows which have these ids. */

@@ -77,6 +77,11 @@ export class Batch<Ask, Answer> {
     });
   }
 
+  /** Answers the open questions, in their order. */
+  answerOpen(answers: readonly Answer[]): void {
+    this.#fillOpen((place) => answers[place]);
+  }
+
   /** Answers the open questions whose places among them are not in `others`. */
   answerAllBut(others: ReadonlySet<number>, answer: Answer): void {
     this.#fillOpen((place) => (others.has(place) ? undefined : answer));

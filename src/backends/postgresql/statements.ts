@@ -29,6 +29,8 @@ export interface Statements {
   readonly acquire: Patience;
   readonly renew: Patience;
   readonly release: Patience;
+  /** Answers only what goes from a holder to the next: of the rest nothing has been changed. */
+  readonly handOver: Patience;
   /** Makes empty rows for these resources, where there are none. */
   readonly make: Statement;
   /** Which of these resources have these last ids. */
@@ -188,6 +190,33 @@ export function statements(table: string, channel: string): Statements {
     UNION ALL SELECT 'not-held', ord FROM locked, clock
       WHERE NOT (locked.expires_us > clock.now_us AND coalesce(if_revision = revision, true))`;
 
+  // A holder's own row, alive and unchanged as far as that was asked. Nobody need be told.
+  const handOver = (lock: string): string => `
+    WITH asked AS MATERIALIZED (
+      SELECT * FROM unnest($1::bytea[], $2::text[], $3::bigint[],
+          $4::text[], $5::text[], $6::bigint[], $7::text[], $8::text[])
+        WITH ORDINALITY AS a (resource, old_id, if_revision,
+          new_id, new_principal, new_ttl_ms, new_reason, new_labels, ord)
+    ), locked AS MATERIALIZED (
+      SELECT asked.ord, asked.if_revision, asked.new_id, asked.new_principal, asked.new_ttl_ms,
+        asked.new_reason, asked.new_labels, t.resource, t.token, t.expires_us, t.revision
+      FROM asked JOIN ${table} t ON t.resource = asked.resource AND t.lease_id = asked.old_id
+      WHERE asked.new_id <> asked.old_id ORDER BY t.resource ${lock}
+    ), ${CLOCK}, handed AS (
+      UPDATE ${table} t SET
+        lease_id = locked.new_id, principal = locked.new_principal,
+        token = greatest(clock.now_us, 1 + greatest(locked.token,
+          (SELECT f.token FROM ${table} f WHERE f.resource = ${FLOOR}))),
+        created_us = clock.now_us, expires_us = clock.now_us + locked.new_ttl_ms * 1000,
+        ttl_ms = locked.new_ttl_ms, revision = locked.revision + 1, touched_us = clock.now_us,
+        reason = locked.new_reason, labels = locked.new_labels
+      FROM locked, clock
+      WHERE t.resource = locked.resource AND locked.expires_us > clock.now_us
+        AND coalesce(locked.if_revision = locked.revision, true)
+      RETURNING locked.ord, ${lease("t", "clock")}
+    )
+    SELECT 'granted', handed.* FROM handed`;
+
   // The values of a row in the order of COLUMNS.
   const empty = (resource: string, token: string, reason = "''"): string =>
     `${resource}, '', '', ${reason}, '{}', ${token}, 0, 0, 0, 0, ${NOW_US}`;
@@ -197,6 +226,7 @@ export function statements(table: string, channel: string): Statements {
     acquire: patience("acquire", acquire),
     renew: patience("renew", renew),
     release: patience("release", release),
+    handOver: patience("hand_over", handOver),
     make: {
       name: "stormlock_make",
       text: `
