@@ -8,11 +8,14 @@ import { stores as allStores } from "../test/support/stores.js";
 import { machine, writeIntoPage } from "./page.js";
 import type { Run, Section } from "./section.js";
 import { command } from "./command/section.js";
+import { contention } from "./contention/section.js";
+import { growth } from "./growth/section.js";
+import { handoff } from "./handoff/section.js";
 import { held } from "./held/section.js";
 import { stream } from "./stream/section.js";
 import { unary } from "./unary/section.js";
 
-const SECTIONS: readonly Section[] = [unary, stream, held, command];
+const SECTIONS: readonly Section[] = [unary, stream, held, handoff, contention, growth, command];
 
 const HELP = `make bench, or npm run bench -- [OPTION...]
   --quick        one short round of everything: whether it works, not how fast it is

@@ -95,11 +95,31 @@ export async function startDaemon(
   kind: StoreKind,
   args: readonly string[] = [],
 ): Promise<Contender> {
+  const daemons = await startDaemons(kind, 1, args);
+  const [first] = daemons.all;
+  if (first === undefined) throw new Error("no daemon was asked for");
+  return { ...first, [Symbol.asyncDispose]: () => daemons[Symbol.asyncDispose]() };
+}
+
+/** Several daemons over one store, stopped together. */
+export interface Daemons extends AsyncDisposable {
+  readonly all: readonly Omit<Contender, typeof Symbol.asyncDispose>[];
+}
+
+/**
+ * Built daemons over one store of their own.
+ * @param args more arguments of `stormlock serve`
+ */
+export async function startDaemons(
+  kind: StoreKind,
+  count: number,
+  args: readonly string[] = [],
+): Promise<Daemons> {
   const folder = await mkdtemp(join(tmpdir(), "stormlock-bench-"));
   let store: Store | undefined;
-  let server: Server | undefined;
+  const servers: Server[] = [];
   const stop = async (): Promise<void> => {
-    await server?.[Symbol.asyncDispose]();
+    for (const server of servers) await server[Symbol.asyncDispose]();
     await store?.[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   };
@@ -108,12 +128,12 @@ export async function startDaemon(
     const file = join(folder, "bench.toml");
     await writeFile(file, store.toml);
     const argv = ["dist/stormlock.js", "serve", "--listen", "127.0.0.1:0", "-c", file, ...args];
-    server = await Server.start(argv, store.env);
+    for (let n = 0; n < count; n++) servers.push(await Server.start(argv, store.env));
+    const settings = settingsOf(store);
     return {
-      name: kind.type,
-      address: server.address,
-      pid: server.pid,
-      store: { type: kind.type, settings: settingsOf(store) },
+      all: servers.map(({ address, pid }) => ({
+        ...{ name: kind.type, address, pid, store: { type: kind.type, settings } },
+      })),
       [Symbol.asyncDispose]: stop,
     };
   } catch (error) {

@@ -2,11 +2,18 @@
 // messages as the daemon's, over a Map and a queue in memory: no store, no checks, no log. What a
 // daemon is slower than this, its own work costs.
 
-import { create, fromBinary, toBinary, type Message } from "@bufbuild/protobuf";
+import {
+  create,
+  fromBinary,
+  toBinary,
+  type Message,
+  type MessageInitShape,
+} from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   Server,
   ServerCredentials,
+  type handleBidiStreamingCall,
   type handleUnaryCall,
   type MethodDefinition,
   type ServiceDefinition,
@@ -14,12 +21,15 @@ import {
 } from "@grpc/grpc-js";
 import {
   AcquireResponseSchema,
+  HoldResponseSchema,
   LeaseSchema,
   LockService,
   ReleaseOutcome,
   ReleaseResponseSchema,
   type AcquireRequest,
   type AcquireResponse,
+  type HoldRequest,
+  type HoldResponse,
   type Lease,
   type ReleaseRequest,
   type ReleaseResponse,
@@ -34,8 +44,8 @@ const definition: ServiceDefinition = Object.fromEntries(
     const { input, output } = method;
     const oneMethod: MethodDefinition<Message, Message> = {
       path: methodPath(method),
-      requestStream: false,
-      responseStream: false,
+      requestStream: method.methodKind === "bidi_streaming",
+      responseStream: method.methodKind === "bidi_streaming",
       requestSerialize: (message) => Buffer.from(toBinary(input, message)),
       requestDeserialize: (bytes) => fromBinary(input, bytes),
       responseSerialize: (message) => viewed(toBinary(output, message)),
@@ -57,7 +67,13 @@ interface Lock {
 const locks = new Map<string, Lock>();
 let token = BigInt(Date.now()) * 1000n;
 
-function grant({ resource, leaseId, principal }: AcquireRequest): Lease {
+interface Ask {
+  readonly resource: string;
+  readonly leaseId: string;
+  readonly principal: string;
+}
+
+function grant({ resource, leaseId, principal }: Ask): Lease {
   token += 1n;
   const now = Date.now();
   return create(LeaseSchema, {
@@ -67,33 +83,68 @@ function grant({ resource, leaseId, principal }: AcquireRequest): Lease {
   });
 }
 
-const acquire: handleUnaryCall<AcquireRequest, AcquireResponse> = ({ request }, answer) => {
+function take(ask: Ask, tell: (lease: Lease) => void): void {
   const granted = (): void => {
-    const holder = grant(request);
-    const lock = locks.get(request.resource);
-    if (lock === undefined) locks.set(request.resource, { holder, waiters: [] });
+    const holder = grant(ask);
+    const lock = locks.get(ask.resource);
+    if (lock === undefined) locks.set(ask.resource, { holder, waiters: [] });
     else lock.holder = holder;
-    answer(null, create(AcquireResponseSchema, { lease: holder }));
+    tell(holder);
   };
-  const lock = locks.get(request.resource);
+  const lock = locks.get(ask.resource);
   if (lock === undefined) granted();
   else lock.waiters.push(granted);
+}
+
+function giveBack({ resource, leaseId }: Omit<Ask, "principal">): ReleaseOutcome {
+  const lock = locks.get(resource);
+  if (lock?.holder.leaseId !== leaseId) return ReleaseOutcome.NOT_HELD;
+  const next = lock.waiters.shift();
+  if (next === undefined) locks.delete(resource);
+  else next();
+  return ReleaseOutcome.RELEASED;
+}
+
+const acquire: handleUnaryCall<AcquireRequest, AcquireResponse> = ({ request }, answer) => {
+  take(request, (lease) => {
+    answer(null, create(AcquireResponseSchema, { lease }));
+  });
 };
 
 const release: handleUnaryCall<ReleaseRequest, ReleaseResponse> = ({ request }, answer) => {
-  const lock = locks.get(request.resource);
-  const isHolder = lock?.holder.leaseId === request.leaseId;
-  if (isHolder) {
-    const next = lock.waiters.shift();
-    if (next === undefined) locks.delete(request.resource);
-    else next();
-  }
-  const outcome = isHolder ? ReleaseOutcome.RELEASED : ReleaseOutcome.NOT_HELD;
-  answer(null, create(ReleaseResponseSchema, { outcome }));
+  answer(null, create(ReleaseResponseSchema, { outcome: giveBack(request) }));
+};
+
+const hold: handleBidiStreamingCall<HoldRequest, HoldResponse> = (stream) => {
+  let seq = 0n;
+  const say = (message: MessageInitShape<typeof HoldResponseSchema>): void => {
+    stream.write(create(HoldResponseSchema, message));
+  };
+  stream.on("data", ({ kind }: HoldRequest) => {
+    if (kind.case === "heartbeat") {
+      ({ seq } = kind.value);
+      say({ kind: { case: "heartbeatAck", value: { seq, validShare: 1 } } });
+    } else if (kind.case === "acquire") {
+      take(kind.value, (lease) => {
+        say({
+          kind: { case: "granted", value: { lease, seq, validFor: durationFromMs(TTL_MS) } },
+        });
+      });
+    } else if (kind.case === "release") {
+      const { resource, leaseId } = kind.value;
+      const outcome = giveBack(kind.value);
+      say({ kind: { case: "released", value: { resource, leaseId, outcome } } });
+    }
+  });
+  stream.on("end", () => {
+    stream.end();
+  });
+  // The one on the other side has gone.
+  stream.on("error", () => undefined);
 };
 
 const server = new Server();
-const methods: UntypedServiceImplementation = { acquire, release };
+const methods: UntypedServiceImplementation = { acquire, release, hold };
 server.addService(definition, methods);
 server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
   if (error !== null) throw error;
