@@ -1,4 +1,5 @@
 import unittest
+from unittest import mock
 
 from stormlock_client import (
     Cancelled,
@@ -10,6 +11,7 @@ from stormlock_client import (
     Unreachable,
 )
 from stormlock_client._gen import lock_pb2 as pb
+from stormlock_client._wish import Wish
 
 from .world import World, duration
 
@@ -55,12 +57,22 @@ class TestTalk(unittest.TestCase):
             world.held(f"r{n}")
         self.assertEqual(len(world.links), 1)
 
+    def test_what_happens_to_one_makes_nobody_look_at_all(self) -> None:
+        world = World()
+        for n in range(200):
+            world.held(f"r{n}", ttl=60.0)
+        with mock.patch.object(Wish, "look", autospec=True, side_effect=Wish.look) as look:
+            wish, _ = world.held("one more", ttl=60.0)
+            world.keeper.release(wish)
+            world.look()
+        self.assertLess(look.call_count, 20)
+
     def test_a_resource_is_asked_for_once(self) -> None:
         world = World()
         wish, _ = world.held()
         with self.assertRaises(InvalidField):
             world.ask()
-        wish.release()
+        world.keeper.release(wish)
         world.look()
         _, _again = world.ask()  # waits until the daemon has let the old lease go
         self.assertEqual(world.link.kinds[-1], "release")
@@ -139,6 +151,9 @@ class TestDeadline(unittest.TestCase):
         world.ended(Unavailable("cut"))
         world.hear(old, heartbeat_ack=pb.HeartbeatAck(seq=old.seq, valid_share=1))
         self.assertEqual(wish.belief.deadline, deadline)
+        cause = pb.LOSS_CAUSE_RESUMED_ELSEWHERE  # by ourselves
+        world.hear(old, lost=pb.Lost(resource="r", lease_id=wish.lease_id, cause=cause))
+        self.assertTrue(wish.belief.held)
 
 
 class TestTrouble(unittest.TestCase):
@@ -264,7 +279,7 @@ class TestEnds(unittest.TestCase):
     def test_belief_ends_before_the_release_is_said(self) -> None:
         world = World()
         wish, ear = world.held()
-        wish.release()
+        world.keeper.release(wish)
         self.assertEqual(wish.belief.state, "RELEASED")
         self.assertNotIn("release", world.link.kinds)
         world.look()
@@ -280,7 +295,7 @@ class TestEnds(unittest.TestCase):
     def test_a_release_that_is_not_answered_is_unknown_after_a_while(self) -> None:
         world = World()
         wish, ear = world.held()
-        wish.release()
+        world.keeper.release(wish)
         world.look()
         world.pass_time(6)
         self.assertEqual(ear.events, ["granted", "unknown"])
@@ -325,7 +340,7 @@ class TestEnds(unittest.TestCase):
     def test_a_wait_that_is_given_up_is_released_by_its_id(self) -> None:
         world = World()
         wish, ear = world.ask()
-        wish.release()
+        world.keeper.release(wish)
         world.look()
         self.assertEqual(world.link.said[-1].release.lease_id, wish.lease_id)
         self.assertIsInstance(ear.error, Cancelled)

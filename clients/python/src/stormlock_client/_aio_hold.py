@@ -37,8 +37,7 @@ class Hold(HeldLock):
         """Ends belief at once, and the lease as soon as a daemon answers; waits for that a few
         seconds at the most. "unknown" means that it ends by itself, within its ttl."""
         if self._wish is not None and self._pid == os.getpid():
-            self._wish.release()
-            self._keeper.look_soon()
+            self._keeper.release(self._wish)
             await self._ear.is_gone.wait()
         return self._ear.outcome
 

@@ -18,7 +18,7 @@ K10. A stream that answers is left as well, while there is another address: when
 from __future__ import annotations
 
 from math import inf
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, Iterable, List, Optional
 
 from ._clock import Clock
 from ._errors import Cancelled, InvalidField, StormlockError, Unavailable, Unreachable
@@ -60,7 +60,10 @@ class Keeper:
         self._stream: Optional[Stream] = None
         self._seq = 0
         self._must_beat = False
+        self._period = inf
         self._look_at = inf
+        self._touched: Dict[Wish, None] = {}  # since the last look; in this order
+        self._is_stale = True  # something has changed for all of them
         self._read_until = -inf
         self.closed = False
 
@@ -79,11 +82,20 @@ class Keeper:
             )
         wish = Wish(order, self._clock, listener)
         (self._wishes if earlier is None else self._next)[order.resource] = wish
+        self._touched[wish] = None
+        self._is_stale = self._is_stale or earlier is not None
         return wish
+
+    def release(self, wish: Wish) -> None:
+        """Ends belief at once (K6), and the lease as soon as a daemon answers; or gives the wait
+        for it up."""
+        wish.release()
+        self._touched[wish] = None
 
     def close(self) -> None:
         """Releases everything. It is done when `is_idle`, after a few more looks."""
         self.closed = True
+        self._is_stale = True
         for wish in self._all():
             wish.release()
 
@@ -101,6 +113,7 @@ class Keeper:
         if self._stream is not None:
             self._stream.link.close()
             self._stream = None
+            self._is_stale = True
 
     # --- for whoever drives it: a look after every event, and at the time that it tells ---
 
@@ -109,26 +122,51 @@ class Keeper:
         now = self._clock.now()
         if now > self._look_at + LATE:
             self._read_until = now + READING  # K8
-        answer = 0.0 if self._stream is None else self._silence
+        # With many locks it matters that what happens to one makes nobody look at all of them.
+        if now < self._look_at and self._stream is not None and not self._is_stale:
+            self._look_at_touched(self._stream, now)
+        if now >= self._look_at or self._stream is None or self._is_stale:
+            self._look_at_all(now)
+        return self._look_at
+
+    def _look_at_touched(self, stream: Stream, now: float) -> None:
+        touched, self._touched = [*self._touched], {}
+        for wish in touched:
+            self._visit(wish, now)
+        touched = [wish for wish in touched if self._wishes.get(wish.resource) is wish]
+        self._period = min([self._period, *(_period_of(wish.ttl) for wish in touched)])
+        at = self._look_at
+        if self._speak(stream, now, touched):
+            at = min(at, now + SHORTEST_SILENCE, now + self._period)
+        for wish in touched:
+            urgent_at = wish.urgent_at(stream.opened_at, self._period)
+            at = min(at, urgent_at, self._next_look_at(wish))
+        self._look_at = inf if self.is_idle else at
+
+    def _look_at_all(self, now: float) -> None:
         for wish in self._all():
-            wish.look(now)
-            if wish.is_open and now >= self._patience.ends_at(wish, answer):
-                wish.give_up(self._patience.reason(wish))
-            if wish.phase == "over":
-                self._forget(wish)
+            self._visit(wish, now)
+        self._period = min((_period_of(wish.ttl) for wish in self._wishes.values()), default=inf)
         if self._wishes:
             if self._stream is not None and now >= self._silent_until(self._stream):
                 self._leave(Unavailable("the daemon has left a heartbeat unanswered"))  # K8
             if self._stream is not None and now >= self._useless_at(self._stream):
-                self._stream.link.close()  # K10
-                self._stream = None
+                self.hang_up()  # K10
                 self._route.move()
             if self._stream is None and now >= self._route.connect_at:
                 self._stream = self._connect()
             if self._stream is not None:
-                self._speak(self._stream, now)
+                self._speak(self._stream, now, self._wishes.values())
+        self._touched = {}
+        self._is_stale = False
         self._look_at = self._next_look()
-        return self._look_at
+
+    def _visit(self, wish: Wish, now: float) -> None:
+        wish.look(now)
+        if wish.is_open and now >= self._patience.ends_at(wish, self._answer):
+            wish.give_up(self._patience.reason(wish))
+        if wish.phase == "over":
+            self._forget(wish)
 
     def heard(self, link: Link, message: pb.HoldResponse) -> None:
         stream = self._stream
@@ -144,21 +182,22 @@ class Keeper:
         elif kind == "draining":
             self._leave(Unavailable("the daemon is about to stop"))
         elif kind == "queued":
-            wish = self._wishes.get(message.queued.resource)
+            wish = self._touch(message.queued.resource)
             if wish is not None:
                 wish.on_queued(message.queued)
         elif kind == "denied":
-            wish = self._of(message.denied.resource, message.denied.lease_id)
+            wish = self._touch(message.denied.resource, message.denied.lease_id)
             if wish is not None:
                 wish.on_denied(message.denied)
+                self._is_stale = True
         elif kind == "lost":
             stream.granted.discard(message.lost.lease_id)
-            wish = self._of(message.lost.resource, message.lost.lease_id)
+            wish = self._touch(message.lost.resource, message.lost.lease_id)
             if wish is not None:
                 wish.on_lost(message.lost)
         elif kind == "released":
             stream.granted.discard(message.released.lease_id)
-            wish = self._of(message.released.resource, message.released.lease_id)
+            wish = self._touch(message.released.resource, message.released.lease_id)
             if wish is not None:
                 wish.on_released(message.released)
 
@@ -172,9 +211,13 @@ class Keeper:
     def _all(self) -> List[Wish]:
         return [*self._wishes.values(), *self._next.values()]
 
-    def _of(self, resource: str, lease_id: str) -> Optional[Wish]:
+    # The one that something is said of; it is to be looked at.
+    def _touch(self, resource: str, lease_id: Optional[str] = None) -> Optional[Wish]:
         wish = self._wishes.get(resource)
-        return wish if wish is not None and wish.lease_id == lease_id else None
+        if wish is None or (lease_id is not None and wish.lease_id != lease_id):
+            return None
+        self._touched[wish] = None
+        return wish
 
     def _forget(self, wish: Wish) -> None:
         if self._next.get(wish.resource) is wish:
@@ -186,17 +229,20 @@ class Keeper:
             successor = self._next.pop(wish.resource, None)
             if successor is not None:
                 self._wishes[wish.resource] = successor
+                self._is_stale = True
 
     # Says what has not been said on this stream: a heartbeat first, then what it carries.
-    def _speak(self, stream: Stream, now: float) -> None:
-        due = [wish for wish in self._wishes.values() if now >= wish.speak_at]
-        if due or self._must_beat or now >= stream.last_beat_at + self._period:
+    def _speak(self, stream: Stream, now: float, wishes: Iterable[Wish]) -> bool:
+        due = [wish for wish in wishes if now >= wish.speak_at]
+        is_beating = bool(due) or self._must_beat or now >= stream.last_beat_at + self._period
+        if is_beating:
             self._must_beat = False
             self._seq += 1
             stream.beat(self._seq)
             self._patience.begin(stream.last_beat_at)
         for wish in due:
             stream.link.say(wish.next_message(now))
+        return is_beating
 
     def _connect(self) -> Stream:
         for wish in self._wishes.values():
@@ -222,11 +268,13 @@ class Keeper:
         behind = {each.lease_id: seconds(each.valid_for) for each in ack.behind}
         for wish in self._wishes.values():
             if wish.lease_id in stream.granted:  # K4
-                wish.confirm(sent_at, behind.get(wish.lease_id, ack.valid_share * wish.ttl))
+                valid_for = behind.get(wish.lease_id, ack.valid_share * wish.ttl)
+                if wish.confirm(sent_at, valid_for):
+                    self._touched[wish] = None
 
     def _on_granted(self, stream: Stream, granted: pb.Granted) -> None:
         lease = lease_from(granted.lease)
-        wish = self._of(lease.resource, lease.lease_id)
+        wish = self._touch(lease.resource, lease.lease_id)
         if wish is None:
             # Nobody wants it any more, and nobody has believed in it.
             release = pb.HoldRelease(resource=lease.resource, lease_id=lease.lease_id)
@@ -239,17 +287,17 @@ class Keeper:
 
     # --- when ---
 
-    @property
-    def _period(self) -> float:
-        smallest = min((wish.ttl for wish in self._wishes.values()), default=inf)
-        return max(min(smallest / 3, LONGEST_PERIOD), SHORTEST_PERIOD)
-
     # How long a heartbeat may stay unanswered (K8).
     @property
     def _silence(self) -> float:
         is_new = self._stream is not None and not self._stream.is_heard
         rounds = min(self._route.rounds, 10) if is_new else 0
         return min(max(self._period, SHORTEST_SILENCE) * 2.0**rounds, LONGEST_SILENCE)
+
+    # How long a daemon that is being talked to has to answer.
+    @property
+    def _answer(self) -> float:
+        return 0.0 if self._stream is None else self._silence
 
     # No longer than what is held can wait, once a daemon that is there would have answered.
     def _silent_until(self, stream: Stream) -> float:
@@ -266,9 +314,8 @@ class Keeper:
         return max(may_move_at, at, self._read_until)
 
     def _urgent_at(self, stream: Stream) -> float:
-        period = self._period
-        wishes = self._wishes.values()
-        return min((wish.urgent_at(stream.opened_at, period) for wish in wishes), default=inf)
+        at = (wish.urgent_at(stream.opened_at, self._period) for wish in self._wishes.values())
+        return min(at, default=inf)
 
     # Whether a daemon's store has no answer for one of them, and nobody would lose his place in a
     # queue by asking another daemon.
@@ -280,19 +327,18 @@ class Keeper:
         if self.is_idle:
             return inf
         stream = self._stream
-        if stream is None:
-            at, answer = self._route.connect_at, 0.0
-        else:
-            answer = self._silence
-            at = min(
-                self._silent_until(stream),
-                self._useless_at(stream),
-                stream.last_beat_at + self._period,
-            )
-        for wish in self._all():
-            at = min(at, wish.look_at)
-            if stream is not None and wish.resource in self._wishes:
-                at = min(at, wish.speak_at)
-            if wish.is_open:
-                at = min(at, self._patience.ends_at(wish, answer))
-        return at
+        at = self._route.connect_at
+        if stream is not None:
+            beat_at = stream.last_beat_at + self._period
+            at = min(self._silent_until(stream), self._useless_at(stream), beat_at)
+        return min([at, *map(self._next_look_at, self._all())])
+
+    def _next_look_at(self, wish: Wish) -> float:
+        at = wish.look_at
+        if self._stream is not None and self._wishes.get(wish.resource) is wish:
+            at = min(at, wish.speak_at)
+        return min(at, self._patience.ends_at(wish, self._answer)) if wish.is_open else at
+
+
+def _period_of(ttl: float) -> float:
+    return max(min(ttl / 3, LONGEST_PERIOD), SHORTEST_PERIOD)

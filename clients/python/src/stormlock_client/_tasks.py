@@ -16,8 +16,9 @@ from ._clock import system_clock
 from ._errors import Cancelled, StormlockError, Unavailable
 from ._gen import lock_pb2 as pb
 from ._keeper import Keeper
+from ._order import Listener, Order
 from ._stream import Link
-from ._wish import FAREWELL
+from ._wish import FAREWELL, Wish
 
 # How long a daemon has to take in the last words before a stream is cut off.
 LAST_WORDS = 1.0
@@ -37,11 +38,19 @@ class KeeperTask:
         self._connect = connect
         self._addresses = addresses
         self._loop = asyncio.get_running_loop()
-        self.rules = Keeper(self._open, len(addresses), system_clock, random.random, patience)
+        self._rules = Keeper(self._open, len(addresses), system_clock, random.random, patience)
         self._links: Set[TaskLink] = set()
         self._soon: Optional[asyncio.Handle] = None
         self._alarm: Optional[asyncio.TimerHandle] = None
         self._idle = asyncio.Event()
+
+    def ask(self, order: Order, listener: Listener) -> Wish:
+        self.look_soon()
+        return self._rules.ask(order, listener)
+
+    def release(self, wish: Wish) -> None:
+        self._rules.release(wish)
+        self.look_soon()
 
     def look_soon(self) -> None:
         if self._soon is None:
@@ -49,26 +58,26 @@ class KeeperTask:
 
     async def close(self) -> None:
         """Releases everything, and waits for the answers as long as they can matter."""
-        self.rules.close()
+        self._rules.close()
         self.look_soon()
         try:
             await asyncio.wait_for(self._idle.wait(), FAREWELL + LAST_WORDS)
         except asyncio.TimeoutError:
             pass  # the process was stopped, or the loop blocked, for longer than any answer takes
         finally:
-            self.rules.hang_up()
+            self._rules.hang_up()
             if self._alarm is not None:
                 self._alarm.cancel()
         if self._links:
             await asyncio.wait({link.task for link in self._links})
 
     def heard(self, link: Link, message: pb.HoldResponse) -> None:
-        self.rules.heard(link, message)
+        self._rules.heard(link, message)
         self.look_soon()
 
     def ended(self, link: TaskLink, error: StormlockError) -> None:
         self._links.discard(link)
-        self.rules.ended(link, error)
+        self._rules.ended(link, error)
         self.look_soon()
 
     def _open(self, address: int) -> Link:
@@ -82,15 +91,15 @@ class KeeperTask:
             self._alarm.cancel()
             self._alarm = None
         try:
-            at = self.rules.look()
+            at = self._rules.look()
         except BaseException as error:
-            self.rules.abort(StormlockError(f"the keeper has failed: {error!r}"))
+            self._rules.abort(StormlockError(f"the keeper has failed: {error!r}"))
             self._idle.set()
             raise
-        if not self.rules.is_idle:
+        if not self._rules.is_idle:
             delay = min(max(0.0, at - system_clock.now()), LONGEST_SLEEP)
             self._alarm = self._loop.call_later(delay, self.look_soon)
-        elif self.rules.closed:
+        elif self._rules.closed:
             self._idle.set()
 
 

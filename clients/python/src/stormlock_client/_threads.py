@@ -59,7 +59,7 @@ class KeeperThread:
     def release(self, wish: Wish) -> None:
         wish.belief.end("RELEASED")  # K6: whatever the keeper is about
         with self._changed:
-            wish.release()
+            self._keeper.release(wish)
             self._changed.notify_all()
 
     def close(self) -> None:

@@ -165,9 +165,13 @@ class Wish:
         if self.phase == "holding":
             self.confirm(sent_at, valid_for)
 
-    def confirm(self, sent_at: float, valid_for: float) -> None:
-        if self.phase == "holding" and self.belief.confirm(sent_at, valid_for):
-            self._settle(None)
+    def confirm(self, sent_at: float, valid_for: float) -> bool:
+        """Takes in an answer; tells whether belief begins with it."""
+        if self.phase != "holding" or not self.belief.confirm(sent_at, valid_for):
+            return False
+        begins = not self._is_settled
+        self._settle(None)
+        return begins
 
     def on_denied(self, message: pb.Denied) -> None:
         if self.phase == "asking" and message.reason == pb.DENIAL_REASON_LOCK_HELD:

@@ -206,13 +206,11 @@ class Client:
             self._keeper = KeeperTask(self._connect, self._addresses, self._patience)
         keeper = self._keeper
         hold = Hold(order.resource, keeper)
-        wish = hold._wish = keeper.rules.ask(order, hold._ear)
-        keeper.look_soon()
+        wish = hold._wish = keeper.ask(order, hold._ear)
         try:
             await hold._ear.wait(on_queued)
         except BaseException:
-            wish.release()
-            keeper.look_soon()
+            keeper.release(wish)
             raise
         return hold
 
