@@ -47,10 +47,10 @@ export const growth: Section = {
   async measure(run) {
     const kind = run.stores.find(({ type }) => type === STORE);
     if (kind === undefined) throw new Error(`this section is played on ${STORE}: choose it, too`);
-    await using empty = await startDaemon(kind);
     const figures: Row[] = [];
     for (const what of Object.keys(LEVELS) as What[]) {
       await using full = await startDaemon(kind);
+      await using empty = await startDaemon(kind);
       figures.push(...(await grow(what, full, empty, run)));
     }
     return { markdown: tableOf(figures), figures };
@@ -66,6 +66,8 @@ async function grow(
   const crowds: ChildProcess[] = [];
   const rows: Row[] = [];
   try {
+    // Of the same age: a program that has just begun is slower.
+    for (const daemon of [full, empty]) await measure(daemon, run);
     let from = 0;
     for (const to of run.isQuick ? QUICK_LEVELS : LEVELS[what]) {
       run.tell(`${whole(to)} ${TITLES[what]}`);
