@@ -1,6 +1,6 @@
 # npm scripts do the work; make calls them. `make help` lists all.
 .DEFAULT_GOAL := build
-.PHONY: build help install generate format check test test-fast test-servers trials bench demo clean
+.PHONY: build help install generate format check test test-fast test-servers trials bench demo clients clean
 
 NPM := npm run --silent
 
@@ -26,6 +26,9 @@ test: install ## run all tests, on real servers; installs these where it may
 
 test-servers: install ## run the tests of the stores that need a server alone
 	$(NPM) test:servers
+
+clients: install ## build the client libraries and run all their tests, on real daemons
+	npx --no-install vitest run --project clients
 
 test-fast: install ## run the rules' tests alone, in fewer random worlds; within a minute
 	$(NPM) test:fast

@@ -2,9 +2,12 @@ package stormlock_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
@@ -206,5 +209,31 @@ func TestAClosedClientHasReleasedAllAndLeavesNothingRunning(t *testing.T) {
 	}
 	if _, err := ann.Current(ctx, "close/0"); !errors.Is(err, stormlock.ErrClosed) {
 		t.Fatalf("asked by a closed client: %v", err)
+	}
+}
+
+func TestWithACertificateItIsHeldAsWhoThatSays(t *testing.T) {
+	address, folder := os.Getenv("STORMLOCK_TEST_TLS_SERVER"), os.Getenv("STORMLOCK_TEST_CERTIFICATES")
+	if address == "" {
+		t.Skip("STORMLOCK_TEST_TLS_SERVER has no daemon's address")
+	}
+	ctx, file := within(t), func(name string) string { return filepath.Join(folder, name) }
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(must[[]byte](t)(os.ReadFile(file("ca.pem"))))
+	own := must[tls.Certificate](t)(tls.LoadX509KeyPair(file("ann.pem"), file("ann.key")))
+	config := &tls.Config{RootCAs: trusted, Certificates: []tls.Certificate{own}}
+	ann := must[*stormlock.Client](t)(stormlock.Connect(stormlock.Options{
+		Servers: []string{address}, Principal: "the king", TLS: config,
+	}))
+	defer ann.Close()
+	lease := must[*stormlock.Lease](t)(ann.Hold(ctx, "tls"))
+	expect(t, "the principal", lease.Info().Principal, "spiffe://example/ann")
+
+	plain := must[*stormlock.Client](t)(stormlock.Connect(stormlock.Options{
+		Servers: []string{address}, Patience: time.Second,
+	}))
+	defer plain.Close()
+	if _, err := plain.Hold(ctx, "tls"); !errors.Is(err, stormlock.ErrUnavailable) {
+		t.Fatalf("held without a certificate: %v", err)
 	}
 }
