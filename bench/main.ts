@@ -12,10 +12,14 @@ import { contention } from "./contention/section.js";
 import { growth } from "./growth/section.js";
 import { handoff } from "./handoff/section.js";
 import { held } from "./held/section.js";
+import { overload } from "./overload/section.js";
+import { peers } from "./peers/section.js";
 import { stream } from "./stream/section.js";
 import { unary } from "./unary/section.js";
 
-const SECTIONS: readonly Section[] = [unary, stream, held, handoff, contention, growth, command];
+const SECTIONS: readonly Section[] = [
+  ...[unary, peers, stream, held, overload, handoff, contention, growth, command],
+];
 
 const HELP = `make bench, or npm run bench -- [OPTION...]
   --quick        one short round of everything: whether it works, not how fast it is

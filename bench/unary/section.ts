@@ -7,7 +7,7 @@ import { startDaemon, startFloor, type Contender } from "../servers.js";
 import { playRounds, type Result } from "./rounds.js";
 
 const FLOOR = "floor";
-const IN_FLIGHT = [1, 8, 64];
+const IN_FLIGHT = [1, 8, 64, 256];
 
 export const unary: Section = {
   name: "unary",
