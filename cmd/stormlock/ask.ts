@@ -7,6 +7,7 @@ import { loadConfig, principalFor, type Config, type Flags } from "../../src/con
 import { LockError } from "../../src/lock/errors.js";
 import { checkResource } from "../../src/lock/limits.js";
 import type { UnaryClient } from "../../src/rpc/unary-client.js";
+import { askDaemon } from "./ask-daemon.js";
 import type { Scene, Words } from "./command.js";
 import type { Output } from "./output.js";
 
@@ -42,8 +43,7 @@ export async function askLocks(
 ): Promise<number | NodeJS.Signals> {
   const isWaiting = (words.durationMs("wait") ?? 0) > 0;
   const open: OpenClient<UnaryClient> = async (config, only, output, patienceMs) => {
-    if (config.client.servers.length > 0)
-      return await (await import("./ask-daemon.js")).askDaemon(config.client, patienceMs);
+    if (config.client.servers.length > 0) return await askDaemon(config.client, patienceMs);
     const { askHere } = await import("./ask-here.js");
     return await askHere(config, only, output, { patienceMs, isBrief: !isWaiting });
   };

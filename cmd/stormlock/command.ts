@@ -1,5 +1,5 @@
 // What a command is made of. The table in commands.ts is all that help, completion and the
-// reading of the command line know of a command; its code is loaded when it is run.
+// reading of the command line know of a command.
 
 import { DURATION_FORM, parseDuration } from "../../src/lock/duration.js";
 import type { Output } from "./output.js";
@@ -49,8 +49,8 @@ export interface Command {
   readonly examples: readonly [Example, Example];
   /** What else help says: exit codes, for the most part. */
   readonly notes: string;
-  /** Loads the code that runs it. */
-  readonly load: () => Promise<Run>;
+  /** The code that runs it, which may have to be loaded. */
+  readonly load: () => Run | Promise<Run>;
 }
 
 /** What a command gets of the world. */

@@ -1,5 +1,14 @@
+// The table of all commands. Those that ask lie with it in one file of the bundle, where to load
+// each by itself would cost one more; the larger ones are loaded when they are run.
+
+import { acquire as runAcquire } from "./acquire.js";
 import type { Command, Option } from "./command.js";
+import { current as runCurrent } from "./current.js";
+import { isHeld as runIsHeld } from "./is-held.js";
 import { LEASE_FORMATS } from "./lease-format.js";
+import { list as runList } from "./list.js";
+import { release as runRelease } from "./release.js";
+import { renew as runRenew } from "./renew.js";
 
 /** Options that every command has. */
 export const GLOBAL_OPTIONS: readonly Option[] = [
@@ -64,7 +73,7 @@ const acquire: Command = {
   notes:
     "Exit codes: 0 taken · 2 somebody else holds it, or the wait ran out · 69 no definite answer, " +
     "and nothing was kept.",
-  load: async () => (await import("./acquire.js")).acquire,
+  load: () => runAcquire,
 };
 
 const release: Command = {
@@ -80,7 +89,7 @@ const release: Command = {
     },
   ],
   notes: "Exit codes: 0 this lease does not hold the lock any more · 69 no definite answer.",
-  load: async () => (await import("./release.js")).release,
+  load: () => runRelease,
 };
 
 const renew: Command = {
@@ -98,7 +107,7 @@ const renew: Command = {
   notes:
     "A renewal never moves the end of a lease to an earlier time.\n" +
     "Exit codes: 0 renewed · 3 the lease is lost · 69 no definite answer.",
-  load: async () => (await import("./renew.js")).renew,
+  load: () => runRenew,
 };
 
 const current: Command = {
@@ -124,7 +133,7 @@ const current: Command = {
     },
   ],
   notes: "Exit codes: 0 somebody holds it · 1 nobody does · 69 no definite answer.",
-  load: async () => (await import("./current.js")).current,
+  load: () => runCurrent,
 };
 
 const isHeld: Command = {
@@ -140,7 +149,7 @@ const isHeld: Command = {
     },
   ],
   notes: "Exit codes: 0 it does · 1 it does not · 69 it could not be asked.",
-  load: async () => (await import("./is-held.js")).isHeld,
+  load: () => runIsHeld,
 };
 
 const list: Command = {
@@ -156,7 +165,7 @@ const list: Command = {
   ],
   notes:
     "Into a pipe: RESOURCE, PRINCIPAL, CREATED, EXPIRES, TOKEN and REASON, with tabs between them.",
-  load: async () => (await import("./list.js")).list,
+  load: () => runList,
 };
 
 const hold: Command = {

@@ -5,6 +5,7 @@ import type { Scene } from "./command.js";
 import { COMMANDS, GLOBAL_OPTIONS } from "./commands.js";
 import { endingOf, ExitCode } from "./exit-code.js";
 import { Output, OutputError } from "./output.js";
+import { VERSION } from "./version.js";
 
 export { endingOf };
 
@@ -36,7 +37,7 @@ export async function run(invocation: Invocation): Promise<number | NodeJS.Signa
     const line = readCommandLine(typed, COMMANDS, GLOBAL_OPTIONS);
     switch (line.kind) {
       case "version":
-        await printVersion(output);
+        printVersion(output);
         return ExitCode.OK;
       case "help": {
         const { helpText } = await import("./help.js");
@@ -57,8 +58,7 @@ export async function run(invocation: Invocation): Promise<number | NodeJS.Signa
   }
 }
 
-async function printVersion(output: Output): Promise<void> {
-  const { VERSION } = await import("./version.js");
+function printVersion(output: Output): void {
   if (output.isJson) output.json({ version: VERSION });
   else output.result(`stormlock ${VERSION}\n`);
 }

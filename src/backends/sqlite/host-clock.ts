@@ -1,7 +1,6 @@
 // Time as the embedded store needs it: the same for every process of this host, never going
 // back, and with a name for the boot that it counts from.
 
-import { execFileSync } from "node:child_process";
 import { readFileSync, readlinkSync } from "node:fs";
 import { uptime } from "node:os";
 import { LockError } from "../../lock/errors.js";
@@ -54,6 +53,8 @@ function readBootId(): string {
   try {
     if (process.platform === "darwin") {
       // Not kern.boottime: that moves when somebody sets the wall clock.
+      // Loaded here: it takes as long as opening the store, and Linux has no use for it.
+      const { execFileSync } = process.getBuiltinModule("node:child_process");
       const uuid = execFileSync("/usr/sbin/sysctl", ["-n", "kern.bootsessionuuid"], {
         encoding: "utf8",
         timeout: 2000,
