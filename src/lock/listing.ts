@@ -1,4 +1,5 @@
 import type { Backend, ListAsk } from "./backend.js";
+import type { DepartureSignal } from "./departure.js";
 import { LockError } from "./errors.js";
 import type { Lease } from "./lease.js";
 import { checkPrefix, LIMITS } from "./limits.js";
@@ -29,7 +30,7 @@ export async function listPage(
   backends: ReadonlyMap<string, Backend>,
   isAtHome: (backend: string, resource: string) => boolean,
   query: ListQuery,
-  signal?: AbortSignal,
+  signal?: DepartureSignal,
 ): Promise<ListPage> {
   const prefix = checkPrefix(query.prefix);
   const limit = checkPageSize(query.pageSize);
@@ -54,7 +55,7 @@ async function readHome(
   backend: Backend,
   isAtHome: (resource: string) => boolean,
   ask: ListAsk,
-  signal: AbortSignal | undefined,
+  signal: DepartureSignal | undefined,
 ): Promise<{ readonly leases: readonly Lease[]; readonly isLast: boolean }> {
   const leases: Lease[] = [];
   const { limit } = ask;

@@ -215,7 +215,7 @@ export class LockManager {
    * One page of the leases that are held, over all backends.
    * @throws LockError when the query is wrong, a store has not answered, or the caller has gone
    */
-  list(query: ListQuery, signal?: AbortSignal): Promise<ListPage> {
+  list(query: ListQuery, signal?: DepartureSignal): Promise<ListPage> {
     const isAtHome = (backend: string, resource: string): boolean =>
       this.#policy.for(resource).backend === backend;
     const backends = new Map([...this.#stores].map(([name, { backend }]) => [name, backend]));

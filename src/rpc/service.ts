@@ -12,6 +12,7 @@ import type {
   RenewRequest,
   RenewResponse,
 } from "../gen/stormlock/v1/lock_pb.js";
+import type { DepartureSignal } from "../lock/departure.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
 import { LIMITS } from "../lock/limits.js";
 import { heldError, lostError, type Granted, type LockManager } from "../lock/manager.js";
@@ -20,7 +21,7 @@ import { leaseToMessage, NOT_HELD, optionalMs, RELEASED } from "./messages.js";
 /** What a door knows of a call. */
 export interface CallContext {
   /** Aborts when the caller has gone, has cancelled, or its deadline has passed. */
-  readonly signal: AbortSignal;
+  readonly signal: DepartureSignal;
   /** Who the caller has proven to be; undefined where callers are not authenticated. */
   readonly identity: string | undefined;
 }

@@ -11,6 +11,7 @@ import {
 } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import { LockService as LockServiceDescriptor } from "../../gen/stormlock/v1/lock_pb.js";
+import { Departure, type DepartureSignal } from "../../lock/departure.js";
 import { asLockError, LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
 import { overloadedError, type Admission } from "../admission.js";
@@ -191,23 +192,23 @@ class GrpcContext implements CallContext {
   readonly identity: string | undefined;
   isAnswered = false;
   readonly #call: ServerUnaryCall<Received, Message>;
-  #controller: AbortController | undefined;
+  #departure: Departure | undefined;
 
   constructor(call: ServerUnaryCall<Received, Message>, identity: string | undefined) {
     this.#call = call;
     this.identity = identity;
   }
 
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      const controller = new AbortController();
-      this.#controller = controller;
-      const abort = (): void => {
-        if (!this.isAnswered) controller.abort(new LockError("cancelled", "the caller has gone"));
+  get signal(): DepartureSignal {
+    if (this.#departure === undefined) {
+      const departure = new Departure();
+      this.#departure = departure;
+      const depart = (): void => {
+        if (!this.isAnswered) departure.depart();
       };
-      if (this.#call.cancelled) abort();
-      else this.#call.once("cancelled", abort);
+      if (this.#call.cancelled) depart();
+      else this.#call.once("cancelled", depart);
     }
-    return this.#controller.signal;
+    return this.#departure;
   }
 }
