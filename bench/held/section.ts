@@ -8,7 +8,7 @@ import { usageOf } from "../usage.js";
 import type { HeldOrder, HeldReport } from "./programs/load.js";
 
 const STORE = "sqlite";
-const WITHIN_MS = 120_000;
+const WITHIN_MS = 150_000;
 
 interface Scene {
   readonly streams: number;
@@ -33,8 +33,18 @@ export const held: Section = {
   what: "10 k and 100 k leases that are held, over SQLite",
   async measure(run) {
     const figures: Row[] = [];
-    for (const scene of run.isQuick ? QUICK_SCENES : SCENES) figures.push(await play(scene, run));
-    return { markdown: tableOf(figures), figures };
+    const failures: string[] = [];
+    for (const scene of run.isQuick ? QUICK_SCENES : SCENES) {
+      try {
+        figures.push(await play(scene, run));
+      } catch (error) {
+        // The largest may be too much for a small machine: the others still say what they say.
+        const why = error instanceof Error ? error.message : String(error);
+        run.tell(`${titleOf(scene)}: ${why}`);
+        failures.push(`${titleOf(scene)} could not be measured on this machine.`);
+      }
+    }
+    return { markdown: [tableOf(figures), ...failures].join("\n\n"), figures };
   },
 };
 
@@ -44,7 +54,7 @@ async function play(
 ): Promise<Row> {
   const kind = stores.find(({ type }) => type === STORE);
   if (kind === undefined) throw new Error(`this section is played on ${STORE}: choose it, too`);
-  tell(`${whole(streams)} streams with ${whole(leases)} each`);
+  tell(titleOf({ streams, leases }));
   // A daemon of its own, so that its memory is that of these leases.
   await using daemon = await startDaemon(kind);
   const { address, pid, store } = daemon;
@@ -56,6 +66,10 @@ async function play(
   const path = program("held/programs/load");
   const report = await runProgram<HeldReport>(path, order, WITHIN_MS);
   return { streams, leases, emptyBytes, ...report };
+}
+
+function titleOf({ streams, leases }: Scene): string {
+  return `${whole(streams)} × ${whole(leases)}`;
 }
 
 function tableOf(rows: readonly Row[]): string {
@@ -73,7 +87,7 @@ function tableOf(rows: readonly Row[]): string {
   return table(
     head,
     rows.map((row) => [
-      `${whole(row.streams)} × ${whole(row.leases)}`,
+      titleOf(row),
       `${whole(row.rssBytes / 2 ** 20)} (empty ${whole(row.emptyBytes / 2 ** 20)})`,
       `${((100 * row.cpuMs) / row.windowMs).toFixed(1)} %`,
       whole((row.renewals * 1000) / row.windowMs),

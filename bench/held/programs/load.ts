@@ -51,7 +51,7 @@ export interface HeldReport {
 }
 
 const STREAMS_PER_CONNECTION = 100;
-const HELD_WITHIN_MS = 60_000;
+const HELD_WITHIN_MS = 90_000;
 /** How many streams are opened, or leases asked for, before the answers to some have come. */
 const OPENING = 2000;
 const TICK_MS = 20;
