@@ -73,7 +73,7 @@ async function run(): Promise<void> {
     figures[section.name] = measured.figures;
     process.stdout.write(`\n## ${section.name}: ${section.what}\n\n${measured.markdown}\n`);
     // At once: what is measured is not lost when a later section fails.
-    if (values.write) await writeIntoPage(section.name, measured.markdown);
+    if (values.write) await writeIntoPage(section.name, measured);
     if (values.json !== undefined) await writeFile(values.json, JSON.stringify(figures, null, 2));
   }
 }

@@ -1,9 +1,11 @@
 // docs/performance.md: prose of ours, and between marks what was measured.
 
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
+import type { Measured } from "./section.js";
 
 const PAGE = "docs/performance.md";
+const PLOTS = "docs/performance";
 
 /** Whose figures these are. */
 export function machine(): string {
@@ -11,8 +13,8 @@ export function machine(): string {
   return `Measured on ${String(cpus().length)} × ${first?.model.trim() ?? "unknown"}, Node ${process.version}.`;
 }
 
-/** Puts what a section gave between its marks, and below it whose figures they are. */
-export async function writeIntoPage(section: string, markdown: string): Promise<void> {
+/** Puts what a section gave between its marks, and whose figures they are; draws its plot. */
+export async function writeIntoPage(section: string, { markdown, plot }: Measured): Promise<void> {
   const page = await readFile(PAGE, "utf8");
   const begin = `<!-- measured: ${section}: begin -->`;
   const end = `<!-- measured: ${section}: end -->`;
@@ -21,4 +23,8 @@ export async function writeIntoPage(section: string, markdown: string): Promise<
   if (from === -1 || to < from) throw new Error(`${PAGE} has no place marked for "${section}"`);
   const text = `${page.slice(0, from)}${begin}\n\n${machine()}\n\n${markdown}\n\n${page.slice(to)}`;
   await writeFile(PAGE, text);
+  if (plot === undefined) return;
+  const { plotted } = await import("./plot.js"); // slow to load
+  await mkdir(PLOTS, { recursive: true });
+  await writeFile(`${PLOTS}/${section}.svg`, await plotted(plot));
 }

@@ -1,4 +1,5 @@
 import type { StoreKind } from "../test/support/stores.js";
+import type { Plot } from "./plot.js";
 
 /** What is measured together, and has a place of its own in docs/performance.md. */
 export interface Section {
@@ -26,4 +27,6 @@ export interface Measured {
   readonly markdown: string;
   /** All of it, for programs. */
   readonly figures: unknown;
+  /** What is drawn of it, in docs/performance/, named after the section. */
+  readonly plot?: Plot;
 }

@@ -3,6 +3,7 @@
 import { figure, type Figure } from "../figures.js";
 import { ratio, spread, table, whole } from "../markdown.js";
 import { runProgram } from "../run-program.js";
+import type { Plot } from "../plot.js";
 import type { Run, Section } from "../section.js";
 import { Server, startDaemon, type Contender } from "../servers.js";
 import { usageOf } from "../usage.js";
@@ -39,7 +40,8 @@ export const stream: Section = {
         if (STORES.includes(kind.type)) contenders.push(await startDaemon(kind));
       }
       const figures = await playRounds(contenders, run);
-      return { markdown: DEPTHS.map((depth) => tableOf(figures, depth)).join("\n\n"), figures };
+      const markdown = DEPTHS.map((depth) => tableOf(figures, depth)).join("\n\n");
+      return { markdown, figures, plot: plotOf(figures) };
     } finally {
       for (const contender of contenders.reverse()) await contender[Symbol.asyncDispose]();
     }
@@ -96,6 +98,17 @@ async function playRounds(
 
 function keyOf(name: string, depth: number): string {
   return `${name} ${String(depth)}`;
+}
+
+function plotOf(rows: readonly Row[]): Plot {
+  return {
+    title: `Acquire + Release over ${String(STREAMS)} Hold streams, durable`,
+    ...{ xTitle: "pairs in flight on each stream", yTitle: "pairs a second" },
+    steps: DEPTHS.map(String),
+    points: rows.map(({ contender: line, depth, pairsPerSecond }) => ({
+      ...{ line, step: String(depth), value: pairsPerSecond.median },
+    })),
+  };
 }
 
 function tableOf(all: readonly Row[], depth: number): string {

@@ -2,6 +2,7 @@
 // themselves can do on the same machine in the same minutes.
 
 import { ratio, spread, table, whole } from "../markdown.js";
+import type { Plot } from "../plot.js";
 import type { Section } from "../section.js";
 import { startDaemon, startFloor, type Contender } from "../servers.js";
 import { playRounds, type Result } from "./rounds.js";
@@ -19,22 +20,43 @@ export const unary: Section = {
       for (const kind of stores) contenders.push(await startDaemon(kind));
       const length = isQuick
         ? { rounds: 1, ms: 700, warmUpMs: 300 }
-        : { rounds: 3, ms: 3000, warmUpMs: 1000 };
+        : { rounds: 3, ms: 1000, warmUpMs: 300 };
       const figures = await playRounds(
         contenders,
         { inFlight: IN_FLIGHT, program, ...length },
         tell,
       );
-      return { markdown: IN_FLIGHT.map((level) => tableOf(figures, level)).join("\n\n"), figures };
+      const markdown = IN_FLIGHT.map((level) => tableOf(figures, level)).join("\n\n");
+      return { markdown, figures, plot: plotOf(figures) };
     } finally {
       for (const contender of contenders.reverse()) await contender[Symbol.asyncDispose]();
     }
   },
 };
 
+function plotOf(results: readonly Result[]): Plot {
+  return {
+    ...{ title: "Acquire + Release, durable", xTitle: "pairs in flight", yTitle: "of the floor" },
+    steps: IN_FLIGHT.map(String),
+    points: results
+      .filter(({ contender }) => contender !== FLOOR)
+      .map(({ contender: line, inFlight, pairsPerSecond }) => ({
+        ...{ line, step: String(inFlight) },
+        value: pairsPerSecond.median / floorOf(results, inFlight),
+      })),
+  };
+}
+
+function floorOf(results: readonly Result[], level: number): number {
+  const floor = results.find(
+    ({ contender, inFlight }) => contender === FLOOR && inFlight === level,
+  );
+  return floor?.pairsPerSecond.median ?? NaN;
+}
+
 function tableOf(results: readonly Result[], inFlight: number): string {
   const rows = results.filter((result) => result.inFlight === inFlight);
-  const floor = rows.find(({ contender }) => contender === FLOOR)?.pairsPerSecond.median ?? NaN;
+  const floor = floorOf(results, inFlight);
   const head = [
     "",
     "pairs/s",

@@ -66,17 +66,19 @@ export class QuickTransport implements UnaryTransport {
     request: RequestOf<M>,
     options: CallOptions,
   ): Promise<AnswerOf<M>> {
-    const untilMs = this.#clock.monotonicMs() + (options.timeoutMs ?? Infinity);
+    const { timeoutMs = Infinity } = options;
+    let left = options;
     if (this.#grpc === undefined && isJsonMethod(method) && !isWaiting(request)) {
       const body = requestJson(request);
       if (Buffer.byteLength(body) <= LIMITS.messageBytes) {
+        const untilMs = this.#clock.monotonicMs() + timeoutMs;
         const answer = await this.#ask(method, body, options);
         if (answer !== "unconnected") return answer;
+        left = { ...options, timeoutMs: untilMs - this.#clock.monotonicMs() };
       }
     }
     this.#grpc ??= this.#openGrpc(); // Q1
-    const timeoutMs = untilMs - this.#clock.monotonicMs();
-    return await (await this.#grpc).unary(method, request, { ...options, timeoutMs });
+    return await (await this.#grpc).unary(method, request, left);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
