@@ -7,8 +7,8 @@ import { describe, expect, it } from "vitest";
 import { connect } from "../../src/index.js";
 import { CliHome } from "../support/cli.js";
 import { stores, titleOf, type Store, type StoreKind } from "../support/stores.js";
-import { Holders, nowMs, type Held } from "./holders.js";
-import { stagesOf } from "./stages.js";
+import { Holders, nowMs, type Held } from "../stores/holders.js";
+import { stagesOf } from "../stores/stages.js";
 
 const COUNT = 200;
 const AWAY_MS = 5000;
