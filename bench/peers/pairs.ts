@@ -33,8 +33,8 @@ export async function measurePairs(
       const grantedAtMs = performance.now();
       await pair.release();
       allPairs += 1;
-      const isWithin = beganAtMs >= startAtMs && performance.now() <= endAtMs;
-      if (isWithin) times.push(grantedAtMs - beganAtMs);
+      const endedAtMs = performance.now();
+      if (endedAtMs >= startAtMs && endedAtMs <= endAtMs) times.push(grantedAtMs - beganAtMs);
     }
   };
   await Promise.all(pairs.map(work));

@@ -20,7 +20,7 @@ export const unary: Section = {
       for (const kind of stores) contenders.push(await startDaemon(kind));
       const length = isQuick
         ? { rounds: 1, ms: 700, warmUpMs: 300 }
-        : { rounds: 3, ms: 1000, warmUpMs: 300 };
+        : { rounds: 3, ms: 1200, warmUpMs: 700 };
       const figures = await playRounds(
         contenders,
         { inFlight: IN_FLIGHT, program, ...length },
