@@ -36,7 +36,7 @@ test-fast: install ## run the rules' tests alone, in fewer random worlds; within
 trials: install ## run wrappers against each other under every failure, half an hour; more: npm run trials -- --help
 	$(NPM) trials
 
-bench: install ## measure how fast it is on this machine, in ratios; about 8 minutes
+bench: install ## measure how fast it is on this machine, in ratios; about twelve minutes
 	$(NPM) bench
 
 demo: install ## show a lock being taken, refused, released, and held by commands

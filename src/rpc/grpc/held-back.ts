@@ -7,10 +7,14 @@ interface Reader {
   readStart(): void;
 }
 
+// What a heartbeat takes from its arrival to its acknowledgement: it is read, its store asked and
+// heard, its answer written. All but one of these turns are short.
+const TURNS_FOR_ONE = 4;
+
 /**
- * Connections that have asked for more than there is. They are read one a turn of the event loop: in a
- * turn Node reads all that has come on each connection, some hundred calls, and the heartbeats on
- * other connections would wait for all of them to be refused.
+ * Connections that have asked for more than there is. One of them is read in every few turns of the
+ * event loop: in a turn Node reads all that has come on each connection, some hundred calls, and the
+ * heartbeats on other connections would wait for all of them to be refused.
  */
 export class HeldBack {
   readonly #clock: Clock;
@@ -29,8 +33,12 @@ export class HeldBack {
     if (this.#readers.size === 1) this.#next();
   }
 
-  #next(): void {
+  #next(turn = 1): void {
     this.#clock.endOfTurn(() => {
+      if (turn < TURNS_FOR_ONE) {
+        this.#next(turn + 1);
+        return;
+      }
       for (const reader of this.#readers) {
         this.#readers.delete(reader);
         reader.readStart(); // harmless when the connection has ended
