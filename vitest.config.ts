@@ -39,6 +39,7 @@ const PROJECTS: readonly Project[] = [
   // What is late here is lost: alone.
   { name: "outages", turn: 5, folders: ["outages"], timeoutMs: 60_000, workers: 1 },
   { name: "clients", turn: 6, folders: ["../clients"], timeoutMs: 60_000, workers: 1 },
+  { name: "deploy", turn: 7, folders: ["../deploy"], timeoutMs: 120_000, workers: 1 },
 ];
 
 export default defineConfig({

@@ -133,7 +133,7 @@ describe("the pages together", () => {
     expect(first?.text.split("\n")).toEqual(["npm run demo", "npm test"]);
     expect(scripts["demo"]).toMatch(/node tools\/demo\.js$/u);
     // In the script itself: with ignore-scripts (.npmrc) npm runs no script before another.
-    const both = /^node tools\/install\.js && node tools\/install-servers\.js && vitest run$/u;
+    const both = /^node tools\/install\.js && node tools\/install-for-tests\.js && vitest run$/u;
     expect(scripts["test"]).toMatch(both);
     expect(Object.keys(scripts).filter((name) => /^(?:pre|post)/u.test(name))).toEqual([]);
   });

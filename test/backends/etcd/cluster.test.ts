@@ -5,7 +5,7 @@ import { EtcdServer } from "../../support/servers/etcd.js";
 import { ask, holder, missing, open, outcome, take } from "./stage.js";
 
 const RESOURCES = ["a", "b", "c"];
-const GOES_ON_WITHIN_MS = 10_000;
+const GOES_ON_WITHIN_MS = 20_000;
 
 // Takes and releases, and looks whether anybody else holds at the same time.
 class Traffic {
@@ -56,6 +56,14 @@ class Traffic {
   }
 }
 
+// A request that went to a follower for the dead leader is lost, and costs its whole limit.
+async function grows(traffic: Traffic): Promise<void> {
+  const before = traffic.grants;
+  await expect
+    .poll(() => traffic.grants, { timeout: GOES_ON_WITHIN_MS })
+    .toBeGreaterThan(before + 100);
+}
+
 describe.skipIf(missing !== undefined)("etcd, three members", () => {
   it("the leader is killed: never two holders, no token goes back, and it goes on", async () => {
     await using server = await EtcdServer.start({ members: 3 });
@@ -67,19 +75,19 @@ describe.skipIf(missing !== undefined)("etcd, three members", () => {
       traffic.run(ours, resource, "ours"),
       traffic.run(theirs, resource, "theirs"),
     ]);
-    await pause(1500);
-    for (let round = 0; round < 2; round++) {
-      const leader = await server.leader();
-      await leader.kill();
-      const before = traffic.grants;
-      await pause(4000);
-      expect(traffic.grants).toBeGreaterThan(before);
-      leader.start();
-      await leader.ready();
-      await pause(500);
+    try {
+      for (let round = 0; round < 2; round++) {
+        await grows(traffic);
+        const leader = await server.leader();
+        await leader.kill();
+        await grows(traffic);
+        leader.start();
+        await leader.ready();
+      }
+    } finally {
+      traffic.end();
+      await Promise.all(running);
     }
-    traffic.end();
-    await Promise.all(running);
     expect(traffic.faults).toEqual([]);
     expect(traffic.longestGapMs).toBeLessThan(GOES_ON_WITHIN_MS);
     const renewed = (await theirs.renew([{ ...kept, ttlMs: undefined }]))[0];

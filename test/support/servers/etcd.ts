@@ -148,8 +148,12 @@ export class EtcdServer implements AsyncDisposable {
     return this.members.map(({ address }) => address);
   }
 
+  /** The leader, when there is one again. */
   async leader(): Promise<EtcdMember> {
-    for (const member of this.members) if (await member.isLeader()) return member;
+    for (let waitedMs = 0; waitedMs < READY_WITHIN_MS; waitedMs += 50) {
+      for (const member of this.members) if (await member.isLeader()) return member;
+      await pause(50);
+    }
     throw new Error("no leader");
   }
 

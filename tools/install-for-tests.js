@@ -1,5 +1,5 @@
-// Installs the database servers that the tests start, where it may: as root, on Debian. Elsewhere
-// the tests of a missing server are skipped, visibly; with CI=true they fail.
+// Installs the servers and tools that the tests start, where it may: as root, on Debian. Elsewhere
+// the tests of what is missing are skipped, visibly; with CI=true they fail.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 
