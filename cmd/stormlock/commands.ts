@@ -296,6 +296,33 @@ const serve: Command = {
   load: async () => (await import("./serve.js")).serve,
 };
 
+const health: Command = {
+  name: "health",
+  summary: "Ask daemons whether they can do their work, as a probe does.",
+  positionals: [],
+  options: [
+    {
+      name: "wait",
+      short: "w",
+      value: "DURATION",
+      describe: "go on asking until they all can, so long at the most",
+    },
+    ...ASKING.filter(({ name }) => name !== "principal"),
+  ],
+  examples: [
+    { line: "stormlock health", tells: "the configured daemons, or the one on this host" },
+    {
+      line: "stormlock health --server 127.0.0.1:7420 --wait 30s",
+      tells: "wait until it has started",
+    },
+  ],
+  notes:
+    "Asks grpc.health.v1. Without a server, the addresses at which `serve` would listen.\n" +
+    "Exit codes: 0 all of them serve · 1 one is about to stop, or its store cannot be used · " +
+    "69 one does not answer.",
+  load: async () => (await import("./health.js")).health,
+};
+
 const config: Command = {
   name: "config",
   summary: "Check or show the configuration, or tell which file it comes from.",
@@ -374,6 +401,7 @@ export const COMMANDS: readonly Command[] = [
   list,
   hold,
   serve,
+  health,
   config,
   backend,
   completion,

@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import type { ClientConfig } from "../../src/config/index.js";
 import { ConfigError, UnusableConfigError } from "../../src/config/errors.js";
 import { LockError } from "../../src/lock/errors.js";
 
@@ -27,6 +28,23 @@ export async function readPem(use: PemUse, path: string): Promise<Buffer> {
   if (!new RegExp(`^-----BEGIN (?:[A-Z]+ )?${wanted}-----`, "mu").test(pem.toString("latin1")))
     throw complain("none in it");
   return pem;
+}
+
+/**
+ * Reads what a client shows and trusts; undefined where no TLS is asked for.
+ * @throws ConfigError
+ */
+export async function readClientTls({
+  ca,
+  cert,
+  key,
+}: Pick<ClientConfig, PemUse>): Promise<Partial<Record<PemUse, Buffer>> | undefined> {
+  if (ca === undefined && cert === undefined && key === undefined) return undefined;
+  return {
+    ...(ca === undefined ? {} : { ca: await readPem("ca", ca) }),
+    ...(cert === undefined ? {} : { cert: await readPem("cert", cert) }),
+    ...(key === undefined ? {} : { key: await readPem("key", key) }),
+  };
 }
 
 /**

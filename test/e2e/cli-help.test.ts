@@ -29,9 +29,7 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
       const examples = examplesIn(stdout);
       expect(examples).toHaveLength(2);
       for (const example of examples) {
-        const ended = await (name === "serve"
-          ? runDaemon(example)
-          : home.bash(prepared(name, example)));
+        const ended = await run(name, example);
         expect({ example, ...ended }).toMatchObject({ example, code: 0 });
       }
     });
@@ -45,6 +43,22 @@ describe.each(COMMANDS.map((command) => [command.name, command] as const))(
     });
   },
 );
+
+async function run(name: string, example: string): Promise<{ readonly code: number }> {
+  if (name === "serve") return await runDaemon(example);
+  if (name === "health") return await askDaemon(example);
+  return await home.bash(prepared(name, example));
+}
+
+// With a daemon on a port that is free here.
+async function askDaemon(example: string): Promise<{ readonly code: number }> {
+  const { running, address } = await home.daemon();
+  const line = example.replace("127.0.0.1:7420", address);
+  const ended = await home.bash(line, { env: { STORMLOCK_SERVER: address } });
+  running.kill("SIGTERM");
+  await running.ended;
+  return ended;
+}
 
 // Examples show one command of a story: here is what comes before it.
 function prepared(name: string, example: string): string {

@@ -6,18 +6,14 @@ import {
   type Message,
 } from "@bufbuild/protobuf";
 import {
-  Client,
   connectivityState as Connectivity,
-  credentials,
   Metadata,
   status as Status,
-  type ChannelCredentials,
-  type ChannelOptions,
+  type Client,
   type ClientUnaryCall,
   type ServiceError,
 } from "@grpc/grpc-js";
 import { LockService } from "../../gen/stormlock/v1/lock_pb.js";
-import { formatAddress, isLoopback, parseAddress, type Address } from "../../lock/address.js";
 import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
 import type { HoldLink, LinkEvents } from "../../lock/link.js";
@@ -25,17 +21,9 @@ import { LIMITS } from "../../lock/limits.js";
 import { fromStatus } from "../status.js";
 import type { AnswerOf, CallOptions, RequestOf, Transport, UnaryMethod } from "../transport.js";
 import { methodPath, serialize, tooLarge } from "./definition.js";
+import { dial, unreachableWords, type ClientTls } from "./dial.js";
 import { grpcHoldLink } from "./hold-link.js";
 import { DETAILS } from "./trailer.js";
-
-/** What a client needs to speak TLS, as PEM. */
-export interface ClientTls {
-  /** Who signs the daemon's certificate. Without it the system's authorities count. */
-  readonly ca?: Buffer;
-  /** The own certificate and its key: both or none. */
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
-}
 
 export interface GrpcTransportOptions {
   /** One daemon: `host:port`, `[::1]:port` or `unix:/path`. */
@@ -43,17 +31,6 @@ export interface GrpcTransportOptions {
   readonly tls?: ClientTls;
   readonly clock: Clock;
 }
-
-// A page of the longest names with all their labels.
-const MOST_ANSWER_BYTES = 16 * 1024 * 1024;
-
-// gRPC would double its pause up to two minutes: a daemon that restarts is back within one second.
-const MOST_BACKOFF_MS = 1000;
-
-// While something is asked: a call that waits in a queue has no other sign of life, and shall find
-// out before long that it waits for nobody.
-const PING_EVERY_MS = 5000;
-const PING_TIMEOUT_MS = 5000;
 
 // What accepts a connection and never speaks is no daemon: nothing has been sent to it by then.
 const CONNECT_WITHIN_MS = 3000;
@@ -78,16 +55,11 @@ class GrpcTransport implements Transport {
   readonly #calls = new Set<ClientUnaryCall>();
 
   constructor({ address: text, tls, clock }: GrpcTransportOptions) {
-    const address = checked(text);
-    this.#where = formatAddress(address);
+    const { where, connect } = dial(text, tls);
+    this.#where = where;
     this.#clock = clock;
-    const target =
-      address.kind === "unix" ? `unix:${address.path}` : `dns:///${formatAddress(address)}`;
-    // A unix socket has no TLS on the other side either.
-    const creds =
-      tls === undefined || address.kind === "unix" ? credentials.createInsecure() : secure(tls);
-    this.#connect = () => new Client(target, creds, channelOptions(address));
-    this.#client = this.#connect();
+    this.#connect = connect;
+    this.#client = connect();
   }
 
   unary<M extends UnaryMethod>(
@@ -176,8 +148,7 @@ class GrpcTransport implements Transport {
   ): string {
     if (details !== undefined) return error.details;
     if (error.code === Status.UNAVAILABLE) {
-      const why = error.details.replace(/\.? Resolution note: $/u, "");
-      return `${this.#where} cannot be reached: ${why}`;
+      return unreachableWords(this.#where, error.details);
     }
     if (error.code === Status.DEADLINE_EXCEEDED && timeoutMs !== undefined) {
       return `${this.#where} has not answered within ${String(Math.round(timeoutMs))} ms`;
@@ -202,46 +173,4 @@ class GrpcTransport implements Transport {
   #silence(): LockError {
     return new LockError("unavailable", `${this.#where} has ended the call without an answer`);
   }
-}
-
-function checked(text: string): Address {
-  const address = parseAddress(text);
-  if (address.kind !== "malformed") return address;
-  throw new LockError(
-    "invalid-field",
-    `server ${JSON.stringify(text)} is no address: expected ${address.expected}`,
-    { field: "server" },
-  );
-}
-
-function secure({ ca, cert, key }: ClientTls): ChannelCredentials {
-  try {
-    return credentials.createSsl(ca ?? null, key ?? null, cert ?? null);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new LockError(
-      "invalid-field",
-      `tls: CA, certificate and key cannot be used together: ${why}; give PEM files that belong to each other`,
-      { field: "tls", cause },
-    );
-  }
-}
-
-function channelOptions(address: Address): ChannelOptions {
-  return {
-    "grpc.initial_reconnect_backoff_ms": 100,
-    "grpc.max_reconnect_backoff_ms": MOST_BACKOFF_MS,
-    "grpc.dns_min_time_between_resolutions_ms": MOST_BACKOFF_MS,
-    "grpc.keepalive_time_ms": PING_EVERY_MS,
-    "grpc.keepalive_timeout_ms": PING_TIMEOUT_MS,
-    "grpc.max_receive_message_length": MOST_ANSWER_BYTES,
-    // Who retries must keep the lease id: that is the client's affair, not gRPC's.
-    "grpc.enable_retries": 0,
-    // Connections are nobody else's: closing this closes them.
-    "grpc.use_local_subchannel_pool": 1,
-    "grpc.service_config_disable_resolution": 1,
-    "grpc.enable_channelz": 0,
-    // http_proxy is obeyed even for this very machine, where no proxy can lead.
-    ...(isLoopback(address) ? { "grpc.enable_http_proxy": 0 } : {}),
-  };
 }
