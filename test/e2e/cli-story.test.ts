@@ -78,11 +78,11 @@ describe.each(Object.entries(WAYS))("a lock by hand, %s", (_name, configure) => 
   afterAll(() => stage[Symbol.asyncDispose]());
 
   it("is taken, shown, refused, renewed, taken over and given back", async () => {
-    const taken = await stormlock("acquire", "deploy", "--ttl", "2s", "--principal", "ann");
+    const taken = await stormlock("acquire", "deploy", "--ttl", "4s", "--principal", "ann");
     expect(taken).toMatchObject({ code: 0, stdout: expect.stringMatching(HEX) as string });
     const id = taken.stdout.trim();
 
-    // Together, since two seconds are not long. Renewed by its own ttl; another id is nobody's.
+    // Together, since four seconds are not long. Renewed by its own ttl; another id is nobody's.
     const [held, refused, renewed, stranger, stolen] = await Promise.all([
       stormlock("is-held", "deploy", id),
       stormlock("acquire", "deploy", "--principal", "bob"),
@@ -98,7 +98,7 @@ describe.each(Object.entries(WAYS))("a lock by hand, %s", (_name, configure) => 
     expect(stolen.code).toBe(3);
 
     // It ends by itself, and is taken over.
-    const over = await stormlock("acquire", "deploy", "-w", "10s", "-t", "1 minute");
+    const over = await stormlock("acquire", "deploy", "-w", "20s", "-t", "1 minute");
     expect(over).toMatchObject({ code: 0, stdout: expect.stringMatching(HEX) as string });
     const next = over.stdout.trim();
     expect(next).not.toBe(id);

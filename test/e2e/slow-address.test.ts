@@ -7,7 +7,7 @@ import type { DaemonProcess } from "../support/cli.js";
 import { HoldHome, pause, until } from "../support/hold-cli.js";
 import { Proxy, type Passing } from "../support/proxy.js";
 
-const TTL_MS = 6000;
+const TTL_MS = 10_000;
 
 let home: HoldHome;
 let one: DaemonProcess;
