@@ -9,6 +9,20 @@ import { hostMs, until } from "../../test/support/hold-cli.js";
 const MOST_MS = 120_000;
 const STOPPED_WITHIN_MS = 10_000;
 
+export interface ActorOptions {
+  /** How often it tells what is held; 10 ms when left out. */
+  readonly everyMs?: number;
+  /** After so long it is killed; two minutes when left out. */
+  readonly mostMs?: number;
+}
+
+export interface ActorOptions {
+  /** How often it tells what is held; 10 ms when left out. */
+  readonly everyMs?: number;
+  /** After so long it is killed; two minutes when left out. */
+  readonly mostMs?: number;
+}
+
 export interface Order {
   readonly resource: string;
   readonly ttlMs: number;
@@ -30,15 +44,15 @@ export interface Told {
   readonly refusedFor: string | undefined;
   readonly failure: string | undefined;
   /** When it claimed to hold it: each time was read before the library was asked. */
-  readonly heldAtMs: readonly number[];
+  readonly heldAtMs: number[];
   readonly isLost: boolean;
   readonly isReleased: boolean;
 }
 
-const NOTHING: Told = {
+const nothing = (): Told => ({
   ...{ token: undefined, refusedFor: undefined, failure: undefined },
   ...{ heldAtMs: [], isLost: false, isReleased: false },
-};
+});
 
 export class Actor implements AsyncDisposable {
   readonly #child: ChildProcess;
@@ -47,9 +61,15 @@ export class Actor implements AsyncDisposable {
   #stderr = "";
   #isPaused = false;
 
-  constructor(command: readonly string[], servers: readonly string[], principal: string) {
+  constructor(
+    command: readonly string[],
+    servers: readonly string[],
+    principal: string,
+    { everyMs, mostMs = MOST_MS }: ActorOptions = {},
+  ) {
     const [program = "", ...args] = command;
-    this.#child = spawn(program, [...args, servers.join(","), principal], {
+    const every = everyMs === undefined ? [] : [String(everyMs)];
+    this.#child = spawn(program, [...args, servers.join(","), principal, ...every], {
       stdio: ["pipe", "pipe", "pipe"],
     });
     this.#child.on("error", (error) => (this.#stderr += error.message));
@@ -60,12 +80,12 @@ export class Actor implements AsyncDisposable {
         this.#hear(line);
       });
     }
-    this.#overdue = setTimeout(() => this.#child.kill("SIGKILL"), MOST_MS);
+    this.#overdue = setTimeout(() => this.#child.kill("SIGKILL"), mostMs);
   }
 
   /** Asks it to take a lock and keep it. */
   hold(order: Order): void {
-    this.#told.set(order.resource, NOTHING);
+    this.#told.set(order.resource, nothing());
     this.#say({ do: "hold", ...order });
   }
 
@@ -74,7 +94,7 @@ export class Actor implements AsyncDisposable {
   }
 
   told(resource: string): Told {
-    return this.#told.get(resource) ?? NOTHING;
+    return this.#told.get(resource) ?? nothing();
   }
 
   /** When it last claimed to hold it; -Infinity when it never did. */
@@ -83,22 +103,28 @@ export class Actor implements AsyncDisposable {
   }
 
   /** Waits until it holds it. @returns the token that it was told */
-  async granted(resource: string): Promise<bigint> {
-    const { token } = await this.until(resource, "it is granted", (told) => {
+  async granted(resource: string, withinMs?: number): Promise<bigint> {
+    const isGranted = (told: Told): boolean => {
       if (told.failure !== undefined) throw new Error(`${resource}: ${told.failure}`);
       return told.token !== undefined && told.heldAtMs.length > 0;
-    });
-    return token ?? 0n;
+    };
+    return (await this.until(resource, "it is granted", isGranted, withinMs)).token ?? 0n;
   }
 
-  async until(resource: string, what: string, isSo: (told: Told) => boolean): Promise<Told> {
+  /** Waits until what was told is so; half a minute when `withinMs` is left out. */
+  async until(
+    resource: string,
+    what: string,
+    isSo: (told: Told) => boolean,
+    withinMs?: number,
+  ): Promise<Told> {
     const found = (): Told | false => {
       if (this.#child.exitCode !== null) throw new Error(`the actor has ended: ${this.#stderr}`);
       const told = this.told(resource);
       return isSo(told) && told;
     };
     try {
-      return await until(`${resource}: ${what}`, found);
+      return await until(`${resource}: ${what}`, found, withinMs);
     } catch (error) {
       throw new Error(`${String(error)}; the actor's stderr: ${this.#stderr}`, { cause: error });
     }
@@ -155,7 +181,8 @@ function after(told: Told, said: Said): Told {
     case "failed":
       return { ...told, failure: said.why };
     case "held":
-      return { ...told, heldAtMs: [...told.heldAtMs, said.atMs] };
+      told.heldAtMs.push(said.atMs); // A hundred of them a second: none is copied.
+      return told;
     case "lost":
       return { ...told, isLost: true };
     case "released":

@@ -39,7 +39,7 @@ func main() {
 		panic(err)
 	}
 	a := &actor{client: client, leases: map[string]*stormlock.Lease{}, out: json.NewEncoder(os.Stdout)}
-	go a.tell()
+	go a.tell(every())
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		var order order
@@ -89,8 +89,8 @@ func (a *actor) release(resource string) {
 }
 
 // tell tells of what the library says is held now.
-func (a *actor) tell() {
-	for range time.Tick(10 * time.Millisecond) {
+func (a *actor) tell(every time.Duration) {
+	for range time.Tick(every) {
 		a.mu.Lock()
 		for resource, lease := range a.leases {
 			atMs := hostMs()
@@ -110,6 +110,18 @@ func (a *actor) say(says, resource string, more ...string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	_ = a.out.Encode(words)
+}
+
+// every is how often it is told what is held.
+func every() time.Duration {
+	if len(os.Args) <= 3 {
+		return 10 * time.Millisecond
+	}
+	ms, err := strconv.Atoi(os.Args[3])
+	if err != nil {
+		panic(err)
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 func hostMs() float64 {

@@ -9,7 +9,8 @@ from typing import Any
 import stormlock_client
 from stormlock_client import Hold, LockHeld, StormlockError
 
-servers, principal = sys.argv[1:]
+servers, principal, *every_ms = sys.argv[1:]
+every = int(every_ms[0]) / 1000 if every_ms else 0.01
 holds: dict[str, Hold] = {}
 speaking = threading.Lock()
 
@@ -47,7 +48,7 @@ def watch() -> None:
             at_ms = time.clock_gettime(time.CLOCK_MONOTONIC) * 1000
             if lease.held:
                 say(says="held", resource=resource, atMs=at_ms)
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 threading.Thread(target=watch, daemon=True).start()

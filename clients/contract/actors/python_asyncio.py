@@ -38,21 +38,21 @@ async def release(order: dict[str, Any]) -> None:
     say(says="released", resource=resource)
 
 
-async def watch() -> None:
+async def watch(every: float) -> None:
     while True:
         for resource, lease in list(holds.items()):
             at_ms = time.clock_gettime(time.CLOCK_MONOTONIC) * 1000
             if lease.held:
                 say(says="held", resource=resource, atMs=at_ms)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(every)
 
 
-async def main(servers: str, principal: str) -> None:
+async def main(servers: str, principal: str, every_ms: str = "10") -> None:
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
     )
-    tasks = {asyncio.ensure_future(watch())}
+    tasks = {asyncio.ensure_future(watch(int(every_ms) / 1000))}
     async with aio.connect(servers, principal=principal) as client:
         async for line in orders:
             order = json.loads(line)

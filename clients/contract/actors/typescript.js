@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { setInterval } from "node:timers";
 import { connect } from "../../../dist/index.js";
 
-const [, , servers = "", principal = ""] = process.argv;
+const [, , servers = "", principal = "", everyMs = "10"] = process.argv;
 const client = connect({ servers: servers.split(","), principal });
 const holds = new Map();
 
@@ -36,7 +36,7 @@ setInterval(() => {
     const atMs = hostMs();
     if (held.isHeld) say({ says: "held", resource, atMs });
   }
-}, 10).unref();
+}, Number(everyMs)).unref();
 
 for await (const line of createInterface(process.stdin)) {
   const order = JSON.parse(line);
