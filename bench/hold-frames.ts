@@ -2,10 +2,10 @@
 // server costs as little as it can: messages are encoded once and patched, and of what comes back
 // no more is read than what it is and which resource it is about.
 
-import { constants } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { HoldRequestSchema, type HoldRequest } from "../src/gen/stormlock/v1/lock_pb.js";
+import { callHeaders, frame } from "./grpc-call.js";
 
 const HEAD_BYTES = 5;
 const ID_CHARS = 32;
@@ -13,21 +13,12 @@ const COUNT_CHARS = 12;
 const NUMBER_CHARS = 6;
 
 /** What opens a Hold stream. */
-export const HOLD_HEADERS = {
-  [constants.HTTP2_HEADER_METHOD]: "POST",
-  [constants.HTTP2_HEADER_PATH]: "/stormlock.v1.LockService/Hold",
-  [constants.HTTP2_HEADER_CONTENT_TYPE]: "application/grpc",
-  [constants.HTTP2_HEADER_TE]: "trailers",
-};
+export const HOLD_HEADERS = callHeaders("/stormlock.v1.LockService/Hold");
 
 type Says = Exclude<HoldRequest["kind"], { case: undefined }>;
 
 function framed(kind: Says): Buffer {
-  const message = toBinary(HoldRequestSchema, create(HoldRequestSchema, { kind }));
-  const frame = Buffer.alloc(HEAD_BYTES + message.length);
-  frame.writeUInt32BE(message.length, 1);
-  frame.set(message, HEAD_BYTES);
-  return frame;
+  return frame(toBinary(HoldRequestSchema, create(HoldRequestSchema, { kind })));
 }
 
 /** A heartbeat. */

@@ -1,7 +1,7 @@
 // Those who want one lock, one after the other: by unary calls, and on Hold streams. What they ask
 // goes straight to HTTP/2: a gRPC library here would cost more than what is measured.
 
-import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
+import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
@@ -14,6 +14,7 @@ import type { HolderSays } from "../../src/lock/hold.js";
 import { newLeaseId } from "../../src/lock/lease.js";
 import { methodPath } from "../../src/rpc/grpc/definition.js";
 import { holderMessage } from "../../src/rpc/hold-messages.js";
+import { call, frame } from "../grpc-call.js";
 import { Answers, HOLD_HEADERS, SAYS } from "../hold-frames.js";
 
 /** One who takes the lock, gives it back, and queues again. */
@@ -24,52 +25,8 @@ export interface Caller {
   give(): void;
 }
 
-const PREFIX_BYTES = 5;
 const WAIT_MS = 60_000;
 const TTL_MS = 60_000;
-
-function frame(message: Uint8Array): Buffer {
-  const bytes = Buffer.alloc(PREFIX_BYTES + message.length);
-  bytes.writeUInt32BE(message.length, 1);
-  bytes.set(message, PREFIX_BYTES);
-  return bytes;
-}
-
-function request(session: ClientHttp2Session, path: string): ClientHttp2Stream {
-  return session.request({
-    [constants.HTTP2_HEADER_METHOD]: "POST",
-    [constants.HTTP2_HEADER_PATH]: path,
-    [constants.HTTP2_HEADER_CONTENT_TYPE]: "application/grpc",
-    [constants.HTTP2_HEADER_TE]: "trailers",
-  });
-}
-
-/** @returns the answer's message */
-export function call(
-  session: ClientHttp2Session,
-  path: string,
-  message: Uint8Array,
-): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const stream = request(session, path);
-    const chunks: Buffer[] = [];
-    let status: unknown;
-    let words: unknown;
-    const note = (headers: Record<string, unknown>): void => {
-      status ??= headers["grpc-status"];
-      words ??= headers["grpc-message"];
-    };
-    stream.on("response", note);
-    stream.on("trailers", note);
-    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-    stream.on("error", reject);
-    stream.on("close", () => {
-      if (status === "0") resolve(Buffer.concat(chunks).subarray(PREFIX_BYTES));
-      else reject(new Error(`${path}: status ${String(status)} ${String(words)}`));
-    });
-    stream.end(frame(message));
-  });
-}
 
 /** By Acquire and Release. */
 export class UnaryCaller implements Caller {

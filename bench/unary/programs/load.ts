@@ -3,7 +3,7 @@
 //
 //   node load.js '{"address": "127.0.0.1:7420", "inFlight": 8, "connections": 8, "ms": 2000}'
 
-import { connect, constants, type ClientHttp2Session } from "node:http2";
+import { connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
@@ -11,6 +11,7 @@ import {
   ReleaseRequestSchema,
 } from "../../../src/gen/stormlock/v1/lock_pb.js";
 import { quantile } from "../../figures.js";
+import { callFramed, frame } from "../../grpc-call.js";
 
 /** What to do. */
 export interface LoadOrder {
@@ -44,43 +45,15 @@ class Template {
   readonly #idAt: number;
 
   constructor(message: Uint8Array) {
-    this.#frame = Buffer.alloc(5 + message.length);
-    this.#frame.writeUInt32BE(message.length, 1);
-    this.#frame.set(message, 5);
+    this.#frame = frame(message);
     this.#idAt = this.#frame.indexOf(PLACEHOLDER);
   }
 
   with(id: string): Buffer {
-    const frame = Buffer.from(this.#frame);
-    frame.write(id, this.#idAt, "latin1");
-    return frame;
+    const bytes = Buffer.from(this.#frame);
+    bytes.write(id, this.#idAt, "latin1");
+    return bytes;
   }
-}
-
-function call(session: ClientHttp2Session, method: string, frame: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stream = session.request({
-      [constants.HTTP2_HEADER_METHOD]: "POST",
-      [constants.HTTP2_HEADER_PATH]: PATH + method,
-      [constants.HTTP2_HEADER_CONTENT_TYPE]: "application/grpc",
-      [constants.HTTP2_HEADER_TE]: "trailers",
-    });
-    let status: unknown;
-    let words: unknown;
-    const note = (headers: Record<string, unknown>): void => {
-      status ??= headers["grpc-status"];
-      words ??= headers["grpc-message"];
-    };
-    stream.on("response", note);
-    stream.on("trailers", note);
-    stream.on("error", reject);
-    stream.on("close", () => {
-      if (status === "0") resolve();
-      else reject(new Error(`${method}: status ${String(status)} ${String(words)}`));
-    });
-    stream.resume();
-    stream.end(frame);
-  });
 }
 
 async function run(order: LoadOrder): Promise<LoadReport> {
@@ -117,9 +90,9 @@ async function run(order: LoadOrder): Promise<LoadReport> {
       const id = `${salt}${round.toString(16).padStart(ID_BYTES - salt.length, "0")}`;
       const beganAtMs = performance.now();
       if (beganAtMs >= endAtMs) return;
-      await call(session, "Acquire", acquire.with(id));
+      await callFramed(session, `${PATH}Acquire`, acquire.with(id));
       const grantedAtMs = performance.now();
-      await call(session, "Release", release.with(id));
+      await callFramed(session, `${PATH}Release`, release.with(id));
       const endedAtMs = performance.now();
       allPairs += 1;
       // By when they end: a pair may take longer than the warm-up, or than what is left at the end.

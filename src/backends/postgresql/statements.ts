@@ -105,6 +105,15 @@ export function statements(table: string, channel: string): Statements {
     waiting: { name: `stormlock_${name}_waiting`, text: text("FOR UPDATE OF t") },
   });
 
+  // What makes a locked row the lease of who has asked (P2).
+  const granted = `
+        lease_id = locked.new_id, principal = locked.new_principal,
+        token = greatest(clock.now_us, 1 + greatest(locked.token,
+          (SELECT f.token FROM ${table} f WHERE f.resource = ${FLOOR}))),
+        created_us = clock.now_us, expires_us = clock.now_us + locked.new_ttl_ms * 1000,
+        ttl_ms = locked.new_ttl_ms, revision = locked.revision + 1, touched_us = clock.now_us,
+        reason = locked.new_reason, labels = locked.new_labels`;
+
   const acquire = (lock: string): string => `
     WITH asked AS MATERIALIZED (
       SELECT * FROM unnest($1::bytea[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
@@ -119,13 +128,7 @@ export function statements(table: string, channel: string): Statements {
       FROM seen JOIN ${table} t ON t.resource = seen.resource
       WHERE NOT seen.is_busy ORDER BY t.resource ${lock}
     ), ${CLOCK}, granted AS (
-      UPDATE ${table} t SET
-        lease_id = locked.new_id, principal = locked.new_principal,
-        token = greatest(clock.now_us, 1 + greatest(locked.token,
-          (SELECT f.token FROM ${table} f WHERE f.resource = ${FLOOR}))),
-        created_us = clock.now_us, expires_us = clock.now_us + locked.new_ttl_ms * 1000,
-        ttl_ms = locked.new_ttl_ms, revision = locked.revision + 1, touched_us = clock.now_us,
-        reason = locked.new_reason, labels = locked.new_labels
+      UPDATE ${table} t SET ${granted}
       FROM locked, clock
       WHERE t.resource = locked.resource AND NOT is_own AND locked.expires_us <= clock.now_us
       RETURNING locked.ord, ${lease("t", "clock")}
@@ -203,13 +206,7 @@ export function statements(table: string, channel: string): Statements {
       FROM asked JOIN ${table} t ON t.resource = asked.resource AND t.lease_id = asked.old_id
       WHERE asked.new_id <> asked.old_id ORDER BY t.resource ${lock}
     ), ${CLOCK}, handed AS (
-      UPDATE ${table} t SET
-        lease_id = locked.new_id, principal = locked.new_principal,
-        token = greatest(clock.now_us, 1 + greatest(locked.token,
-          (SELECT f.token FROM ${table} f WHERE f.resource = ${FLOOR}))),
-        created_us = clock.now_us, expires_us = clock.now_us + locked.new_ttl_ms * 1000,
-        ttl_ms = locked.new_ttl_ms, revision = locked.revision + 1, touched_us = clock.now_us,
-        reason = locked.new_reason, labels = locked.new_labels
+      UPDATE ${table} t SET ${granted}
       FROM locked, clock
       WHERE t.resource = locked.resource AND locked.expires_us > clock.now_us
         AND coalesce(locked.if_revision = locked.revision, true)

@@ -2,7 +2,7 @@ import { LockError } from "../../lock/errors.js";
 import { loadDriver } from "./driver.js";
 import { explain } from "./faults.js";
 import { openHostClock } from "./host-clock.js";
-import type { Answers, ReadQuestion, WriteQuestion } from "./messages.js";
+import { isRead, type Answers, type ReadQuestion, type WriteQuestion } from "./messages.js";
 import { watchReleases } from "./release-watch.js";
 import { Store } from "./store.js";
 import type { StoreDesk } from "./thread.js";
@@ -71,8 +71,4 @@ export class StoreHere implements StoreDesk {
       throw new LockError("unavailable", explain(error, this.#path));
     }
   }
-}
-
-function isRead(question: WriteQuestion | ReadQuestion): question is ReadQuestion {
-  return question[0] === "current" || question[0] === "list";
 }

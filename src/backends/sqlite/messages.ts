@@ -32,6 +32,11 @@ export type WriteQuestion =
 export type ReadQuestion =
   readonly ["current", readonly string[]] | readonly ["list", ListAskValues];
 
+/** Whether a question changes nothing. */
+export function isRead(question: WriteQuestion | ReadQuestion): question is ReadQuestion {
+  return question[0] === "current" || question[0] === "list";
+}
+
 /** Sent by a question's asker; the number comes back with the answer. */
 export type Request = readonly [
   number,

@@ -10,13 +10,14 @@ import {
 import { loadDriver } from "./driver.js";
 import { explain } from "./faults.js";
 import { openHostClock, type HostClock } from "./host-clock.js";
-import type {
-  FromWorker,
-  ReadQuestion,
-  Reply,
-  Request,
-  WorkerOptions,
-  WriteQuestion,
+import {
+  isRead,
+  type FromWorker,
+  type ReadQuestion,
+  type Reply,
+  type Request,
+  type WorkerOptions,
+  type WriteQuestion,
 } from "./messages.js";
 import { watchReleases } from "./release-watch.js";
 import { Store } from "./store.js";
@@ -77,7 +78,7 @@ function answerGroup(open: Store, first: Request): void {
     const [id, question] = request;
     if (question[0] === "close") closing = id;
     else if (question[0] === "watch") watch(open, question[1]);
-    else if (question[0] === "current" || question[0] === "list") reads.push([id, question]);
+    else if (isRead(question)) reads.push([id, question]);
     else writes.push([id, question]);
     asks += typeof question[1] === "object" ? question[1].length : 1;
     if (closing !== undefined || asks >= MOST_ASKS_A_GROUP) break;
