@@ -376,6 +376,25 @@ const backend: Command = {
   load: async () => (await import("./backend.js")).backend,
 };
 
+const copy: Command = {
+  name: "copy",
+  summary: "Put this program into a file, for another container or user to run.",
+  positionals: [{ name: "FILE", describe: "where; what is there is replaced" }],
+  options: [],
+  examples: [
+    { line: 'stormlock copy "${TMPDIR:-/tmp}/stormlock"', tells: "in a directory that is shared" },
+    {
+      line: 'stormlock copy "$HOME/stormlock" && "$HOME/stormlock" --version',
+      tells: "and run it from there",
+    },
+  ],
+  notes:
+    "The single file copies itself. Where Node runs the program from several files, a script is " +
+    "made that runs it from there.\n" +
+    "Exit codes: 0 done · 64 it cannot be written there.",
+  load: async () => (await import("./copy.js")).copy,
+};
+
 const completion: Command = {
   name: "completion",
   summary: "Print a script that completes commands and options.",
@@ -404,5 +423,6 @@ export const COMMANDS: readonly Command[] = [
   health,
   config,
   backend,
+  copy,
   completion,
 ];

@@ -145,7 +145,7 @@ describe("what a server says of itself", () => {
     expect(health).toEqual({ status: "SERVING" });
   });
 
-  it("is unhealthy while its store is, once that has been noticed", async () => {
+  it("is unhealthy while its store is, once that has been noticed; but it lives", async () => {
     await using daemon = await startDaemon({
       check: () => Promise.reject(new Error("the disk is gone")),
     });
@@ -153,6 +153,12 @@ describe("what a server says of itself", () => {
     expect([ready.status, await ready.text()]).toEqual([503, "the disk is gone\n"]);
     const health = await buf(daemon.address, "grpc.health.v1.Health/Check", "{}");
     expect(health).toEqual({ status: "NOT_SERVING" });
+    const liveness = await buf(
+      daemon.address,
+      "grpc.health.v1.Health/Check",
+      '{"service": "liveness"}',
+    );
+    expect(liveness).toEqual({ status: "SERVING" });
   });
 
   it("lets a reflecting client find its services and call them without any .proto", async () => {

@@ -56,7 +56,10 @@ export class GrpcDoor implements AsyncDisposable {
   readonly #watch: CallWatch;
   readonly #refused: RefusedStreams;
   readonly #calls: Calls;
-  readonly #health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
+  readonly #health = new HealthImplementation({
+    ...{ "": "SERVING", [SERVICE]: "SERVING" },
+    [LIVENESS]: "SERVING",
+  });
   readonly #identities = new WeakMap<PeerCertificate, string>();
 
   constructor({ service, holds, calls, admission, pings = PINGS }: GrpcDoorOptions) {
@@ -99,7 +102,7 @@ export class GrpcDoor implements AsyncDisposable {
     this.#injector.injectConnection(socket);
   }
 
-  /** What grpc.health.v1 says from now on. */
+  /** What grpc.health.v1 says from now on of the daemon and its service; that it lives stays true. */
   setServing(isServing: boolean): void {
     const status = isServing ? "SERVING" : "NOT_SERVING";
     for (const name of ["", SERVICE]) this.#health.setStatus(name, status);
@@ -177,6 +180,9 @@ export class GrpcDoor implements AsyncDisposable {
 }
 
 const SERVICE = LockServiceDescriptor.typeName;
+// What a probe asks for that restarts who does not answer: serving as long as the process is,
+// whatever becomes of its stores. A restart mends none of them, and sends every holder elsewhere.
+const LIVENESS = "liveness";
 const ACQUIRE = methodPath(LockServiceDescriptor.method.acquire);
 
 type ServiceMethod = (request: Message, context: CallContext) => Promise<Message>;
