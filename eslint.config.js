@@ -44,7 +44,11 @@ export default tseslint.config(
     },
   },
   {
-    files: ["**/*.js", "**/*.cjs"],
+    files: ["**/*.mjs"],
+    languageOptions: { globals: { AbortSignal: "readonly", fetch: "readonly" } },
+  },
+  {
+    files: ["**/*.js", "**/*.cjs", "**/*.mjs"],
     languageOptions: { globals: { process: "readonly", console: "readonly", URL: "readonly" } },
   },
 );
