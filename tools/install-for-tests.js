@@ -16,6 +16,9 @@ const missing = [
   { name: "redis-server", isThere: onPath("redis-server") },
   { name: "etcd-server", isThere: onPath("etcd") },
   { name: "postgresql", isThere: hasPostgresql },
+  // The generators of stubs for the example in Java.
+  { name: "protobuf-compiler", isThere: onPath("protoc") },
+  { name: "protobuf-compiler-grpc-java-plugin", isThere: onPath("grpc_java_plugin") },
 ].filter(({ isThere }) => !isThere);
 
 if (missing.length > 0 && process.getuid?.() === 0 && onPath("apt-get")) {

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { buildGoActor, goActor, missingGo } from "../go/toolchain.js";
+import { javaActor, missingJava, prepareJava } from "../java/toolchain.js";
 import { missingPython, preparePython, venvPython } from "../python/toolchain.js";
 
 /** A client library, by the program that shows what it does. */
@@ -22,6 +23,7 @@ export const clients: readonly ClientKind[] = [
     command: [process.execPath, `${ACTORS}/typescript.js`],
   },
   { name: "go", missing: missingGo(), prepare: buildGoActor, command: [goActor] },
+  { name: "java", missing: missingJava(), prepare: prepareJava, command: javaActor },
   ...["python", "python_asyncio"].map((actor) => ({
     name: actor.replace("_", "-"),
     missing: missingPython(),
