@@ -28,6 +28,7 @@ test-servers: install ## run the tests of the stores that need a server alone
 	$(NPM) test:servers
 
 clients: install ## build the client libraries and run all their tests, on real daemons
+	node tools/install-for-tests.js
 	npx --no-install vitest run --project clients
 
 test-fast: install ## run the rules' tests alone, in fewer random worlds; within a minute
