@@ -61,7 +61,7 @@ async function grows(traffic: Traffic): Promise<void> {
   const before = traffic.grants;
   await expect
     .poll(() => traffic.grants, { timeout: GOES_ON_WITHIN_MS })
-    .toBeGreaterThan(before + 100);
+    .toBeGreaterThan(before + 20);
 }
 
 describe.skipIf(missing !== undefined)("etcd, three members", () => {
