@@ -38,8 +38,7 @@ import java.util.concurrent.*;
  * </ol>
  */
 public final class HeldLock implements AutoCloseable {
-  // Moments are milliseconds of SinceStart; NEGATIVE_INFINITY has always been, POSITIVE never
-  // comes.
+  // Moments are milliseconds of SinceStart. What has not been is at NEGATIVE_INFINITY.
   private static final double LONGEST_PERIOD_MS = 15_000;
   private static final double SHORTEST_PERIOD_MS = 100;
   // A daemon has at least the first to answer a heartbeat, and at most the second.
@@ -65,14 +64,10 @@ public final class HeldLock implements AutoCloseable {
   public record Daemons(List<String> servers, ChannelCredentials credentials, String principal) {
     public Daemons {
       servers = List.copyOf(servers);
-      if (servers.isEmpty()) {
-        throw new IllegalArgumentException("no server is given: one HOST:PORT or more is needed");
-      }
-      for (String server : servers) {
-        if (!server.matches("[^/\\s]+:\\d{1,5}")) {
-          throw new IllegalArgumentException(
-              "server " + server + " is no address: expected HOST:PORT, such as 127.0.0.1:7420");
-        }
+      boolean isGiven = servers.stream().allMatch(each -> each.matches("[^/\\s]+:\\d{1,5}"));
+      if (servers.isEmpty() || !isGiven) {
+        throw new IllegalArgumentException(
+            "servers " + servers + ": one HOST:PORT or more is needed, such as 127.0.0.1:7420");
       }
     }
 
@@ -87,7 +82,7 @@ public final class HeldLock implements AutoCloseable {
     /** Takes a lock, and waits for it as long as that may take. */
     public HeldLock acquire(String resource, Duration ttl)
         throws NotAcquiredException, InterruptedException {
-      return HeldLock.acquire(this, resource, ttl, POSITIVE_INFINITY);
+      return new HeldLock(this, resource, ttl, POSITIVE_INFINITY).start();
     }
 
     /**
@@ -101,7 +96,7 @@ public final class HeldLock implements AutoCloseable {
      */
     public HeldLock acquire(String resource, Duration ttl, Duration wait)
         throws NotAcquiredException, InterruptedException {
-      return HeldLock.acquire(this, resource, ttl, wait.toMillis());
+      return new HeldLock(this, resource, ttl, wait.toMillis()).start();
     }
 
     private ManagedChannel connect(String server) {
@@ -143,13 +138,14 @@ public final class HeldLock implements AutoCloseable {
 
   private final Daemons daemons;
   private final String resource;
+  private final Duration ttl;
   private final double waitUntilMs;
   private final CompletableFuture<String> lost = new CompletableFuture<>();
 
   // Everything below is guarded by this, and nothing that is done under it waits for a network.
   private Phase phase = Phase.ASKING;
   private String leaseId = newLeaseId();
-  private double ttlMs; // As wanted, until the daemon has told it.
+  private double ttlMs; // As wanted, until a daemon has told it.
   private long token;
   private boolean isSaid; // Whether the present stream has been told what we want.
   private boolean mayBeKnown; // Whether any daemon may have heard of the lease.
@@ -172,6 +168,7 @@ public final class HeldLock implements AutoCloseable {
   private HeldLock(Daemons daemons, String resource, Duration ttl, double waitMs) {
     this.daemons = daemons;
     this.resource = resource;
+    this.ttl = ttl;
     this.ttlMs = ttl.toMillis();
     this.waitUntilMs = SinceStart.nowMs() + waitMs;
   }
@@ -181,22 +178,18 @@ public final class HeldLock implements AutoCloseable {
     return new Daemons(List.of(servers), InsecureChannelCredentials.create(), "");
   }
 
-  private static HeldLock acquire(Daemons daemons, String resource, Duration ttl, double waitMs)
-      throws NotAcquiredException, InterruptedException {
-    HeldLock lock = new HeldLock(daemons, resource, ttl, waitMs);
-    Thread keeper = new Thread(lock::keep, "lock " + resource);
+  private synchronized HeldLock start() throws NotAcquiredException, InterruptedException {
+    Thread keeper = new Thread(this::keep, "lock " + resource);
     keeper.setDaemon(true);
     keeper.start();
-    synchronized (lock) {
-      try {
-        while (lock.refusal == null && !lock.isBelieved()) lock.wait();
-      } catch (InterruptedException interrupted) {
-        lock.startRelease();
-        throw interrupted;
-      }
-      if (lock.refusal != null) throw lock.refusal;
-      return lock;
+    try {
+      while (refusal == null && !isBelieved()) wait();
+    } catch (InterruptedException interrupted) {
+      startRelease();
+      throw interrupted;
     }
+    if (refusal != null) throw refusal;
+    return this;
   }
 
   /** The fencing token: send it along with every write to what the lock protects. */
@@ -220,9 +213,8 @@ public final class HeldLock implements AutoCloseable {
   }
 
   /**
-   * Gives the lock back: it is not held from here on. Waits until a daemon has confirmed it, for 5
-   * s at the most or until the thread is interrupted; without that it ends with its ttl at the
-   * latest.
+   * Gives the lock back: it is not held from here on. Waits until a daemon has confirmed it, up to
+   * 5 s or an interrupt; a lease that nobody could be told of ends with its ttl.
    *
    * @return true when it was held to the end; else others may have held it meanwhile
    */
@@ -269,9 +261,11 @@ public final class HeldLock implements AutoCloseable {
     }
     if (phase == Phase.RELEASING && nowMs >= farewellEndsMs) finish();
     if (phase == Phase.OVER) return;
-    if (stream != null && nowMs < leaveAtMs()) stream.leaveAtMs = POSITIVE_INFINITY;
-    else if (stream != null && nowMs >= stream.leaveAtMs) leave("has left a heartbeat unanswered");
-    else if (stream != null) stream.leaveAtMs = Math.min(stream.leaveAtMs, nowMs + SETTLE_MS);
+    if (stream != null) {
+      if (nowMs < leaveAtMs()) stream.leaveAtMs = POSITIVE_INFINITY;
+      else if (nowMs >= stream.leaveAtMs) leave("has not answered in time");
+      else stream.leaveAtMs = Math.min(stream.leaveAtMs, nowMs + SETTLE_MS);
+    }
     if (stream == null && nowMs >= connectAtMs) {
       isSaid = false;
       stream = new Stream(daemons.servers.get(turn % daemons.servers.size()));
@@ -281,9 +275,12 @@ public final class HeldLock implements AutoCloseable {
 
   /** When there is something to do, if nothing is heard before. */
   private double nextMs() {
-    double atMs = stream == null ? connectAtMs : stream.lastBeatAtMs + periodMs();
-    if (stream != null) atMs = Math.min(atMs, Math.min(stream.leaveAtMs, leaveAtMs()));
-    if (stream != null && stream.leaveAtMs < POSITIVE_INFINITY) atMs = stream.leaveAtMs;
+    double atMs = connectAtMs;
+    if (stream != null) {
+      boolean isDoubted = stream.leaveAtMs < POSITIVE_INFINITY;
+      double leaveAtMs = isDoubted ? stream.leaveAtMs : leaveAtMs();
+      atMs = Math.min(leaveAtMs, stream.lastBeatAtMs + periodMs());
+    }
     if (phase == Phase.GRANTED && isBelieved()) atMs = Math.min(atMs, deadlineMs);
     if (isOpen()) atMs = Math.min(atMs, giveUpAtMs());
     return Math.min(atMs, farewellEndsMs);
@@ -315,8 +312,11 @@ public final class HeldLock implements AutoCloseable {
             .setResource(resource)
             .setLeaseId(leaseId)
             .setPrincipal(daemons.principal)
-            .setTtl(toProto(ttlMs));
-    if (waitUntilMs < POSITIVE_INFINITY) ask.setWait(toProto(Math.max(0, waitUntilMs - nowMs)));
+            .setTtl(toProto(ttl));
+    if (waitUntilMs < POSITIVE_INFINITY) {
+      long leftMs = (long) Math.ceil(Math.max(0, waitUntilMs - nowMs));
+      ask.setWait(toProto(Duration.ofMillis(leftMs)));
+    }
     return ask.build();
   }
 
@@ -581,12 +581,10 @@ public final class HeldLock implements AutoCloseable {
     return duration.getSeconds() * 1e3 + duration.getNanos() / 1e6;
   }
 
-  private static com.google.protobuf.Duration toProto(double ms) {
-    Duration whole = Duration.ofMillis((long) Math.ceil(ms));
+  private static com.google.protobuf.Duration.Builder toProto(Duration duration) {
     return com.google.protobuf.Duration.newBuilder()
-        .setSeconds(whole.getSeconds())
-        .setNanos(whole.getNano())
-        .build();
+        .setSeconds(duration.getSeconds())
+        .setNanos(duration.getNano());
   }
 
   /**
