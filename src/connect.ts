@@ -10,7 +10,12 @@ export interface ConnectOptions {
    * them must have the same store.
    */
   readonly servers: readonly string[];
-  /** Whose certificates the daemons must show, as PEM. With any of these three, TLS is spoken. */
+  /**
+   * Speak TLS. True when any of the three below is given; without `ca` the daemons' certificates
+   * must come from an authority that Node knows (its own list, and NODE_EXTRA_CA_CERTS).
+   */
+  readonly tls?: boolean;
+  /** Whose certificates the daemons must show, as PEM. */
   readonly ca?: string | Uint8Array;
   /** The own certificate and its key, as PEM: both or none. */
   readonly cert?: string | Uint8Array;
@@ -40,7 +45,15 @@ export function connect(options: ConnectOptions): LockClient {
       { field: cert === undefined ? "cert" : "key" },
     );
   }
-  const isSecure = ca !== undefined || cert !== undefined;
+  const hasFiles = ca !== undefined || cert !== undefined;
+  if (options.tls === false && hasFiles) {
+    throw new LockError(
+      "invalid-field",
+      `tls is false, but ${ca === undefined ? "cert" : "ca"} is given: leave one of them out`,
+      { field: "tls" },
+    );
+  }
+  const isSecure = options.tls ?? hasFiles;
   const tls = {
     ...(ca === undefined ? {} : { ca: Buffer.from(ca) }),
     ...(cert === undefined ? {} : { cert: Buffer.from(cert) }),

@@ -3,12 +3,12 @@ import { isLoopback, parseAddress, type Address } from "../../src/lock/address.j
 import { UnaryClient } from "../../src/rpc/unary-client.js";
 import { QuickTransport } from "../../src/rpc/web/quick-transport.js";
 import { systemClock } from "../../src/system-clock.js";
+import { isSecure } from "./pem.js";
 
 /** A client of the configured daemons. */
 export async function askDaemon(config: ClientConfig, patienceMs: number): Promise<UnaryClient> {
   const addresses = config.servers.map(parseAddress);
-  const isSecure = [config.ca, config.cert, config.key].some((path) => path !== undefined);
-  if (isSecure || !addresses.every(isNearby)) {
+  if (isSecure(config) || !addresses.every(isNearby)) {
     const { connectAsConfigured } = await import("./connect-as-configured.js");
     return await connectAsConfigured(config, patienceMs);
   }

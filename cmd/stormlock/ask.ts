@@ -104,6 +104,7 @@ export function clientFlags(words: Words): Flags {
   return {
     ...(words.has("server") ? { server: words.values("server") } : {}),
     principal: words.value("principal"),
+    ...(words.has("tls") ? { tls: true } : {}),
     ca: words.value("ca"),
     cert: words.value("cert"),
     key: words.value("key"),

@@ -27,6 +27,7 @@ const ASKING: readonly Option[] = [
     isRepeatable: true,
     describe: "ask these daemons, the first that answers",
   },
+  { name: "tls", describe: "speak TLS, without --ca to daemons whose authority Node knows" },
   { name: "ca", value: "FILE", describe: "whose certificates daemons must show (PEM)" },
   { name: "cert", value: "FILE", describe: "certificate to show to daemons (PEM)" },
   { name: "key", value: "FILE", describe: "private key of that certificate (PEM)" },

@@ -10,7 +10,7 @@ export async function connectAsConfigured(
 ): Promise<LockClient> {
   const pem = await readClientTls(config);
   try {
-    return connect({ servers: config.servers, ...pem, patienceMs });
+    return connect({ servers: config.servers, tls: pem !== undefined, ...pem, patienceMs });
   } catch (thrown) {
     throw asConfigMistake(thrown);
   }

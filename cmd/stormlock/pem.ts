@@ -30,16 +30,22 @@ export async function readPem(use: PemUse, path: string): Promise<Buffer> {
   return pem;
 }
 
+type ClientSecurity = Pick<ClientConfig, PemUse | "tls">;
+
+/** Whether TLS is to be spoken to daemons. */
+export function isSecure({ tls, ca, cert, key }: ClientSecurity): boolean {
+  return tls === true || ca !== undefined || cert !== undefined || key !== undefined;
+}
+
 /**
  * Reads what a client shows and trusts; undefined where no TLS is asked for.
  * @throws ConfigError
  */
-export async function readClientTls({
-  ca,
-  cert,
-  key,
-}: Pick<ClientConfig, PemUse>): Promise<Partial<Record<PemUse, Buffer>> | undefined> {
-  if (ca === undefined && cert === undefined && key === undefined) return undefined;
+export async function readClientTls(
+  config: ClientSecurity,
+): Promise<Partial<Record<PemUse, Buffer>> | undefined> {
+  if (!isSecure(config)) return undefined;
+  const { ca, cert, key } = config;
   return {
     ...(ca === undefined ? {} : { ca: await readPem("ca", ca) }),
     ...(cert === undefined ? {} : { cert: await readPem("cert", cert) }),

@@ -29,7 +29,7 @@ import {
 } from "./values.js";
 
 const RULE_KEYS = ["ttl", "min_ttl", "max_ttl", "principal", "backend"];
-const DEFAULT_KEYS = [...RULE_KEYS, "server", "ca", "cert", "key"];
+const DEFAULT_KEYS = [...RULE_KEYS, "server", "tls", "ca", "cert", "key"];
 const DAEMON_KEYS = ["listen", "http", "cert", "key", "client_ca", "insecure", "log_level"];
 
 const KEYS: Record<Exclude<DocumentSection["kind"], "backend">, readonly string[]> = {
@@ -38,8 +38,11 @@ const KEYS: Record<Exclude<DocumentSection["kind"], "backend">, readonly string[
   daemon: DAEMON_KEYS,
 };
 
-/** Paths to PEM files by which a client proves itself, and knows the daemon. */
-export interface ClientFiles {
+/** How a client proves itself, and knows the daemon. */
+export interface ClientSecurity {
+  /** TLS is spoken without any file, too: the authorities that Node knows count then. */
+  readonly tls?: boolean;
+  /** Paths of PEM files. */
   readonly ca?: string;
   readonly cert?: string;
   readonly key?: string;
@@ -60,7 +63,7 @@ export interface FileConfig {
   readonly dialect: Dialect;
   readonly fallback: Partial<Rule>;
   readonly sections: readonly Section[];
-  readonly client: ClientFiles & { readonly servers?: readonly string[] };
+  readonly client: ClientSecurity & { readonly servers?: readonly string[] };
   readonly daemon: DaemonSettings;
   /** By name; not checked yet. */
   readonly backends: ReadonlyMap<string, DocumentSection>;
@@ -85,6 +88,7 @@ export function understand(document: Document): FileConfig {
         fallback = ruleOf(fields);
         client = defined({
           servers: fields.take("server", readServerAddresses),
+          tls: fields.take("tls", readFlag),
           ca: fields.take("ca", readPath),
           cert: fields.take("cert", readPath),
           key: fields.take("key", readPath),

@@ -2,7 +2,7 @@
 
 import type { Rule } from "../lock/policy.js";
 import type { Complaint } from "./errors.js";
-import { defined, type ClientFiles, type DaemonSettings } from "./file-config.js";
+import { defined, type ClientSecurity, type DaemonSettings } from "./file-config.js";
 import type { Origin } from "./origin.js";
 import { shown } from "./secrets.js";
 import type { Environment } from "./substitute.js";
@@ -24,7 +24,8 @@ export interface Flags {
   readonly ttl?: string | undefined;
   readonly principal?: string | undefined;
   readonly backend?: string | undefined;
-  /** A client's --ca, --cert and --key. */
+  /** A client's --tls, --ca, --cert and --key. */
+  readonly tls?: boolean | undefined;
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
@@ -40,7 +41,10 @@ export interface Flags {
 
 export interface Overrides {
   readonly rule: Partial<Pick<Rule, "ttlMs" | "principal" | "backend">>;
-  readonly client: ClientFiles & { readonly servers?: readonly string[]; readonly ttlMs?: number };
+  readonly client: ClientSecurity & {
+    readonly servers?: readonly string[];
+    readonly ttlMs?: number;
+  };
   readonly daemon: DaemonSettings;
   /** By the `[section] key` that is overridden. */
   readonly origins: ReadonlyMap<string, Origin>;
@@ -96,6 +100,7 @@ export function readOverrides(flags: Flags, env: Environment, cwd: string): Over
       ["--server", flags.server],
       "STORMLOCK_SERVER",
     ),
+    tls: take("[default] tls", readFlag, ["--tls", flags.tls], "STORMLOCK_TLS"),
     ca: take("[default] ca", readPath, ["--ca", flags.ca], "STORMLOCK_CA"),
     cert: take("[default] cert", readPath, ["--cert", flags.cert], "STORMLOCK_CERT"),
     key: take("[default] key", readPath, ["--key", flags.key], "STORMLOCK_KEY"),

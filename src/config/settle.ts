@@ -6,7 +6,7 @@ import type { BackendKeys } from "./backend-type.js";
 import { builtInPrincipal, builtInStorePath, DEFAULT_LISTEN } from "./builtin.js";
 import type { Dialect } from "./document.js";
 import { ConfigError, type Complaint } from "./errors.js";
-import type { ClientFiles, DaemonSettings, FileConfig } from "./file-config.js";
+import type { ClientSecurity, DaemonSettings, FileConfig } from "./file-config.js";
 import { blame, type Origin, type Origins } from "./origin.js";
 import { readOverrides, type Flags } from "./overrides.js";
 import { limitComplaints, rulesOf, type Rules } from "./rules.js";
@@ -15,7 +15,7 @@ import type { Environment } from "./substitute.js";
 import { usedBackends } from "./used-backends.js";
 import type { LogLevel } from "./values.js";
 
-export interface ClientConfig extends ClientFiles {
+export interface ClientConfig extends ClientSecurity {
   /** The daemons to ask, in order; none: open the backend in this process. */
   readonly servers: readonly string[];
   /** The ttl to ask for, when a flag or a variable says one; else whoever grants decides. */
@@ -95,6 +95,7 @@ export async function settleConfig(options: SettleOptions): Promise<Config> {
     ...(file?.complaints ?? []),
     ...given.complaints,
     ...pairComplaints("[default]", client, origins),
+    ...plainComplaints(client, origins),
     ...pairComplaints("[daemon]", daemon, origins),
     ...(isOpening ? used.complaints : []),
     ...(isOpening ? limitComplaints(rules, dialect, origins) : []),
@@ -154,7 +155,7 @@ function tlsOf({ cert, key, clientCa }: DaemonSettings): DaemonTls | undefined {
 
 function pairComplaints(
   header: string,
-  files: ClientFiles & DaemonSettings,
+  files: ClientSecurity & DaemonSettings,
   origins: Origins,
 ): readonly Complaint[] {
   const { cert, key, clientCa } = files;
@@ -173,6 +174,14 @@ function pairComplaints(
     return [complain("client_ca", clientCa, "the daemon's own cert and key beside it")];
   }
   return [];
+}
+
+// Who says that there is no TLS, and has a file for it, means one of both.
+function plainComplaints(client: ClientSecurity, origins: Origins): readonly Complaint[] {
+  const file = (["ca", "cert", "key"] as const).find((use) => client[use] !== undefined);
+  if (client.tls !== false || file === undefined) return [];
+  const expected = `true, or neither ca nor cert nor key (${file} is ${quoted(client[file] ?? "")})`;
+  return [{ ...blame("[default] tls", origins), found: "false", expected }];
 }
 
 // As they stand in the file; what is not in it comes first.

@@ -33,6 +33,7 @@ export function showConfig(config: Config): string {
       client.servers.length === 0 ? undefined : client.servers,
       from("[default]", "server"),
     ],
+    ["tls", client.tls, from("[default]", "tls")],
     ["ca", client.ca, from("[default]", "ca")],
     ["cert", client.cert, from("[default]", "cert")],
     ["key", client.key, from("[default]", "key")],

@@ -111,7 +111,7 @@ describe("what the older tool let pass", () => {
       `[default]\nbackend = redis\ncolour = red\ntll = 5\n[backend.redis]\nulr = x\n[${"a".repeat(201)}]\n[daemon]\nlisten = x\n`,
     );
     expect(warnings).toEqual([
-      `${FILE}:3: [default] colour: found an unknown key; expected ttl, min_ttl, max_ttl, principal, backend, server, ca, cert, key (ignored)`,
+      `${FILE}:3: [default] colour: found an unknown key; expected ttl, min_ttl, max_ttl, principal, backend, server, tls, ca, cert, key (ignored)`,
       `${FILE}:4: [default] tll: found an unknown key; did you mean ttl? (ignored)`,
       `${FILE}:7: [${"a".repeat(201)}]: found "${"a".repeat(60)}…"; expected the name of a resource (resource "${"a".repeat(40)}…" has 201 bytes; at most 200 are allowed) (ignored)`,
       `${FILE}:9: [daemon] listen: found an unknown key; expected ttl, min_ttl, max_ttl, principal, backend (ignored)`,

@@ -28,6 +28,7 @@ const ENV = {
   STORMLOCK_PRINCIPAL: "variable",
   STORMLOCK_BACKEND: "redis",
   STORMLOCK_SERVER: "variable:1,[::1]",
+  STORMLOCK_TLS: "true",
   STORMLOCK_CA: "v/ca.pem",
   STORMLOCK_CERT: "/v/cert.pem",
   STORMLOCK_KEY: "/v/key.pem",
@@ -78,6 +79,7 @@ describe("a variable", () => {
     expect(config.client).toEqual({
       servers: ["variable:1", "[::1]:7420"],
       ttlMs: 30_000,
+      tls: true,
       ca: "/work/v/ca.pem",
       cert: "/v/cert.pem",
       key: "/v/key.pem",
@@ -141,6 +143,7 @@ describe("a flag", () => {
     expect(config.client).toEqual({
       servers: ["flag:1", "flag:2"],
       ttlMs: 40_000,
+      tls: true,
       ca: "/work/f/ca.pem",
       cert: "/f/cert.pem",
       key: "/f/key.pem",
@@ -195,5 +198,17 @@ test("certificates and keys come in pairs", async () => {
   ]);
   expect(await complaintsOf(fromToml('[daemon]\nclient_ca = "c"\n'))).toEqual([
     '/etc/stormlock/config.toml:2: [daemon] client_ca: found "/etc/stormlock/c"; expected the daemon\'s own cert and key beside it',
+  ]);
+});
+
+test("TLS is spoken with a file or without one, and never kept from one that has been named", async () => {
+  expect((await fromToml("[default]\ntls = true\n")).client).toEqual({ servers: [], tls: true });
+  const flags = { tls: true };
+  expect((await settled(undefined, { flags })).client).toEqual({ servers: [], tls: true });
+  expect(await complaintsOf(fromToml('[default]\nca = "c"\ntls = false\n'))).toEqual([
+    '/etc/stormlock/config.toml:3: [default] tls: found false; expected true, or neither ca nor cert nor key (ca is "/etc/stormlock/c")',
+  ]);
+  expect(await complaintsOf(settled(undefined, { env: { STORMLOCK_TLS: "yes" } }))).toEqual([
+    'STORMLOCK_TLS: found "yes"; expected true or false',
   ]);
 });

@@ -1,9 +1,13 @@
 // `stormlock hold` with certificates on both sides: it is kept as without, and nobody else gets in.
 
+import { resolve } from "node:path";
 import { afterAll, beforeAll, describe, test } from "vitest";
+import { connect } from "../../src/index.js";
 import { Authority, type Pair } from "../rpc/support/certificates.js";
 import type { DaemonProcess } from "../support/cli.js";
 import { HoldHome, until } from "../support/hold-cli.js";
+
+const LIBRARY = resolve("dist/index.js");
 
 const authority = new Authority();
 const stranger = new Authority();
@@ -90,5 +94,46 @@ describe("without the right certificates nothing is run", { concurrent: true }, 
     const ended = await home.run(name, how, ["echo", "ran"]);
     expect(ended).toMatchObject({ code, stdout: "" });
     expect(ended.stderr).toMatch(words);
+  });
+});
+
+describe("with nothing but an authority that Node knows", { concurrent: true }, () => {
+  // As if the authority were one of those that come with Node.
+  const env = { NODE_EXTRA_CA_CERTS: "ca.pem" };
+  let open: DaemonProcess;
+  beforeAll(async () => {
+    const files = ["-c", home.config, "--cert", "daemon.pem", "--key", "daemon.key"];
+    open = await home.cli.daemon(files, { mostMs: 300_000 });
+  });
+
+  test("--tls is enough, to ask and to hold", async ({ expect }) => {
+    const asking = ["--tls", "--server", open.address];
+    expect(await home.cli.run(["current", "free", ...asking], { env })).toMatchObject({ code: 1 });
+    expect(await home.cli.run(["health", ...asking], { env })).toMatchObject({ code: 0 });
+    const how = { servers: [open.address], ttl: "10s", flags: ["--tls"], env };
+    expect(await home.run("known", how, ["echo", "ran"])).toMatchObject({ stdout: "ran\n" });
+    const said = { ...env, STORMLOCK_TLS: "true", STORMLOCK_SERVER: open.address };
+    expect(await home.cli.run(["current", "free"], { env: said })).toMatchObject({ code: 1 });
+  });
+
+  test("a daemon of an unknown authority is not asked", async ({ expect }) => {
+    const ended = await home.cli.run(["current", "x", "--tls", "--server", open.address]);
+    expect(ended).toMatchObject({ code: 69, stdout: "" });
+    expect(ended.stderr).toMatch(/certif/u);
+  });
+
+  test("a library's client speaks TLS with no more than tls: true", async ({ expect }) => {
+    const program = `
+      import { connect } from ${JSON.stringify(LIBRARY)};
+      const locks = connect({ servers: [process.argv[2]], tls: true });
+      console.log((await locks.current("free")) ?? "nobody");
+      await locks[Symbol.asyncDispose]();`;
+    const file = await home.cli.file("tls.mjs", program);
+    const run = { env, program: [process.execPath] };
+    const ended = await home.cli.run([file, open.address], run);
+    expect(ended).toMatchObject({ code: 0, stdout: "nobody\n" });
+    expect(() => connect({ servers: [open.address], tls: false, ca: authority.cert })).toThrow(
+      "tls is false, but ca is given",
+    );
   });
 });

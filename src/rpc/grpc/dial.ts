@@ -6,7 +6,7 @@ import { LockError } from "../../lock/errors.js";
 
 /** What a client needs to speak TLS, as PEM. */
 export interface ClientTls {
-  /** Who signs the daemon's certificate. Without it the system's authorities count. */
+  /** Who signs the daemon's certificate. Without it the authorities that Node knows count. */
   readonly ca?: Buffer;
   /** The own certificate and its key: both or none. */
   readonly cert?: Buffer;
