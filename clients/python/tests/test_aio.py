@@ -125,10 +125,15 @@ class TestAio(unittest.IsolatedAsyncioTestCase):
         return await client.hold(self.name, on_queued=lambda *_: queued.set())
 
     async def test_the_environment_says_where_and_who(self) -> None:
-        said = {"STORMLOCK_SERVER": f"127.0.0.1:1,{SERVER}", "STORMLOCK_PRINCIPAL": "env"}
+        said = {
+            "STORMLOCK_SERVER": f"127.0.0.1:1,{SERVER}",
+            "STORMLOCK_PRINCIPAL": "env",
+            "STORMLOCK_TTL": "7s",
+        }
         with mock.patch.dict(os.environ, said):
             async with aio.hold(self.name, wait=5) as lease:
                 self.assertEqual(lease.lease.principal, "env")
+                self.assertEqual(lease.lease.ttl, 7)
 
 
 class TestNobody(unittest.IsolatedAsyncioTestCase):

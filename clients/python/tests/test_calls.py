@@ -15,10 +15,12 @@ from stormlock_client import (
     Unavailable,
     Unreachable,
 )
+from stormlock_client._acquisition import Acquisition
 from stormlock_client._address import channel_options, credentials_for, parse_address
 from stormlock_client._answers import error_from
-from stormlock_client._calls import Acquisition, Granted, Turns, granted_by
+from stormlock_client._calls import Granted, Turns, granted_by
 from stormlock_client._gen import lock_pb2 as pb
+from stormlock_client._order import Order
 
 from .world import FakeClock, duration
 
@@ -117,7 +119,7 @@ class TestAcquisition(unittest.TestCase):
         self.clock = FakeClock()
 
     def acquisition(self, wait: float = 0.0, lease_id: Optional[str] = None) -> Acquisition:
-        return Acquisition(self.clock, "r", "ann", 30.0, wait, "", {}, lease_id)
+        return Acquisition(self.clock, Order("r", "ann", 30.0, wait), lease_id)
 
     def granted(self, sent_at: float) -> Granted:
         lease = pb.Lease(resource="r", ttl=duration(30), valid_for=duration(30))

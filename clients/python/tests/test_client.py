@@ -222,10 +222,15 @@ class TestClient(unittest.TestCase):
         self.assertIsInstance(granted.lease, Lease)
 
     def test_the_environment_says_where_and_who(self) -> None:
-        said = {"STORMLOCK_SERVER": f"127.0.0.1:1, {SERVER}", "STORMLOCK_PRINCIPAL": "env"}
+        said = {
+            "STORMLOCK_SERVER": f"127.0.0.1:1, {SERVER}",
+            "STORMLOCK_PRINCIPAL": "env",
+            "STORMLOCK_TTL": "7s",
+        }
         with mock.patch.dict(os.environ, said):
             with stormlock_client.hold(self.name, wait=5) as lease:
                 self.assertEqual(lease.lease.principal, "env")
+                self.assertEqual(lease.lease.ttl, 7)
         with mock.patch.dict(os.environ, {"STORMLOCK_SERVER": ""}):
             with self.assertRaises(InvalidField):
                 with stormlock_client.hold(self.name):

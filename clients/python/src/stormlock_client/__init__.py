@@ -31,7 +31,8 @@ from ._errors import (
     Unavailable,
     Unreachable,
 )
-from ._hold import Hold, OnQueued
+from ._hold import Hold
+from ._holding import OnQueued
 from ._lease import Lease, new_lease_id
 from ._order import Outcome
 
@@ -72,13 +73,14 @@ def connect(
 
     servers: in the order of preference, `host:port`, `[::1]:port` or `unix:/path`. Left out, the
     environment says all that is left out, as for the command line: STORMLOCK_SERVER,
-    STORMLOCK_CA, STORMLOCK_CERT, STORMLOCK_KEY, STORMLOCK_PRINCIPAL.
+    STORMLOCK_TTL (for every call that says no ttl), STORMLOCK_TLS, STORMLOCK_CA, STORMLOCK_CERT,
+    STORMLOCK_KEY, STORMLOCK_PRINCIPAL.
     principal: who asks; the server's default when it is left out.
     patience: seconds to go on asking when there is no definite answer.
 
     Raises InvalidField when an address or a file is no good.
     """
-    return Client(*settled(servers, tls, principal), patience)
+    return Client(settled(servers, tls, principal, patience))
 
 
 @contextmanager

@@ -6,13 +6,10 @@ import asyncio
 import os
 from typing import Any, Awaitable, Callable, Generator, Optional
 
-from ._errors import LeaseLost, StormlockError
-from ._holding import HeldLock
-from ._lease import Lease
+from ._errors import LeaseLost
+from ._holding import Ear, HeldLock, News, OnQueued
 from ._order import Outcome
 from ._tasks import KeeperTask
-
-OnQueued = Callable[[int, Optional[Lease]], object]
 
 
 class Lost(asyncio.Event):
@@ -29,7 +26,9 @@ class Hold(HeldLock):
     def __init__(self, resource: str, keeper: KeeperTask) -> None:
         super().__init__(resource)
         self._keeper = keeper
-        self._ear = Ear(self)
+        self._news: asyncio.Queue[News] = asyncio.Queue()
+        self._is_gone = asyncio.Event()
+        self._ear = Ear(self._news.put_nowait, self._lose, self._is_gone.set)
         #: Set when it is lost; never when it is released. Can be awaited.
         self.lost = Lost()
 
@@ -38,7 +37,7 @@ class Hold(HeldLock):
         seconds at the most. "unknown" means that it ends by itself, within its ttl."""
         if self._wish is not None and self._pid == os.getpid():
             self._keeper.release(self._wish)
-            await self._ear.is_gone.wait()
+            await self._is_gone.wait()
         return self._ear.outcome
 
     async def __aenter__(self) -> Hold:
@@ -50,44 +49,14 @@ class Hold(HeldLock):
         if is_lost and kind is None:
             self._raise_if_lost()
 
-
-class Ear:
-    """What the keeper says of one hold, for the task that waits for it."""
-
-    def __init__(self, hold: Hold) -> None:
-        self._hold = hold
-        self._news: asyncio.Queue[Callable[[Optional[OnQueued]], bool]] = asyncio.Queue()
-        self.is_gone = asyncio.Event()
-        self.outcome: Outcome = "unknown"
-
-    async def wait(self, on_queued: Optional[OnQueued]) -> None:
+    async def _wait(self, on_queued: Optional[OnQueued]) -> None:
         """Until it is held; raises why it is not."""
         while not (await self._news.get())(on_queued):
             pass
 
-    def queued(self, position: int, holder: Optional[Lease]) -> None:
-        def tell(on_queued: Optional[OnQueued]) -> bool:
-            if on_queued is not None:
-                on_queued(position, holder)
-            return False
-
-        self._news.put_nowait(tell)
-
-    def settled(self, error: Optional[StormlockError]) -> None:
-        def tell(_: Optional[OnQueued]) -> bool:
-            if error is not None:
-                raise error
-            return True
-
-        self._news.put_nowait(tell)
-
-    def lost(self, error: LeaseLost) -> None:
-        self._hold._why = error
-        self._hold.lost.set()
-
-    def gone(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        self.is_gone.set()
+    def _lose(self, error: LeaseLost) -> None:
+        self._why = error
+        self.lost.set()
 
 
 class Holding:

@@ -4,26 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Mapping, Optional
+from typing import Callable, Optional
 
 from ._belief import State
 from ._clock import system_clock
 from ._errors import InvalidField, LeaseLost, StormlockError
 from ._lease import Lease
-from ._order import Order
+from ._order import Outcome
 from ._wish import Wish
 
-
-def order_of(
-    resource: str,
-    principal: str,
-    ttl: Optional[float],
-    wait: Optional[float],
-    reason: str,
-    labels: Optional[Mapping[str, str]],
-) -> Order:
-    check_seconds(ttl, wait)
-    return Order(resource, principal, ttl, wait, reason, dict(labels or {}))
+#: Called with the place in the queue and the holder, which is None when it is not known.
+OnQueued = Callable[[int, Optional[Lease]], object]
+#: Tells whoever waits, in its own thread or task, and whether the wait is over.
+News = Callable[[Optional[OnQueued]], bool]
 
 
 def check_seconds(ttl: Optional[float], wait: Optional[float]) -> None:
@@ -102,3 +95,42 @@ class HeldLock:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._resource!r} {self.state}>"
+
+
+class Ear:
+    """What the keeper says of one hold, for whoever waits for it."""
+
+    def __init__(
+        self,
+        put: Callable[[News], object],
+        lose: Callable[[LeaseLost], object],
+        go: Callable[[], object],
+    ) -> None:
+        """`put` takes news for whoever waits; `lose` hears of the loss, `go` of the end."""
+        self._put = put
+        self._lose = lose
+        self._go = go
+        self.outcome: Outcome = "unknown"
+
+    def queued(self, position: int, holder: Optional[Lease]) -> None:
+        def tell(on_queued: Optional[OnQueued]) -> bool:
+            if on_queued is not None:
+                on_queued(position, holder)
+            return False
+
+        self._put(tell)
+
+    def settled(self, error: Optional[StormlockError]) -> None:
+        def tell(_: Optional[OnQueued]) -> bool:
+            if error is not None:
+                raise error
+            return True
+
+        self._put(tell)
+
+    def lost(self, error: LeaseLost) -> None:
+        self._lose(error)
+
+    def gone(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self._go()

@@ -15,58 +15,48 @@ from __future__ import annotations
 import asyncio
 from typing import (
     AsyncIterator,
-    Awaitable,
-    Callable,
     List,
     Mapping,
     Optional,
     Sequence,
     Set,
-    Type,
     TypeVar,
     Union,
 )
 
 import grpc.aio
-from google.protobuf.message import Message
 
-from ._address import Address, Tls, channel_options, credentials_for
-from ._aio_hold import Hold, Holding, Lost, OnQueued
-from ._calls import ATTEMPT, FAREWELL, METHODS, Acquisition, Granted, Turns, granted_by
+from . import _questions as questions
+from ._address import Tls, channel_options, credentials_for
+from ._aio_hold import Hold, Holding, Lost
+from ._asking import Asking
+from ._calls import FAREWELL, METHODS, Granted
 from ._clock import system_clock
-from ._environment import settled
-from ._errors import Cancelled, LeaseLost, LockHeld, StormlockError, Unavailable
-from ._gen import lock_pb2 as pb
-from ._holding import check_seconds, order_of
-from ._lease import Lease, duration_of, lease_from
+from ._environment import Settings, settled
+from ._errors import LeaseLost, LockHeld, StormlockError, Unavailable
+from ._holding import OnQueued
+from ._lease import Lease, lease_from
 from ._order import Order, Outcome
+from ._questions import Question
 from ._tasks import KeeperTask, failure
 
 __all__ = ["Client", "Hold", "Holding", "Lost", "OnQueued", "connect", "hold"]
 
 Answer = TypeVar("Answer")
-Reply = TypeVar("Reply", bound=Message)
 
 
-class Client:
+class Client(Asking):
     """Asks daemons for locks. `async with` it, or close it.
 
     What is not definite is asked again, at the next address with the same lease id, for
     `patience` seconds; then Unavailable is raised. Who is cancelled releases what it may have got.
     """
 
-    def __init__(
-        self, addresses: List[Address], tls: Optional[Tls], principal: str, patience: float
-    ) -> None:
-        self._addresses = addresses
-        self._tls = tls
-        self._principal = principal
-        self._patience = patience
-        self._channels: List[Optional[grpc.aio.Channel]] = [None] * len(addresses)
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self._channels: List[Optional[grpc.aio.Channel]] = [None] * len(settings.addresses)
         self._keeper: Optional[KeeperTask] = None
         self._farewells: Set[asyncio.Task[None]] = set()
-        self._preferred = 0  # who has answered last is asked first
-        self._is_closed = False
 
     def hold(
         self,
@@ -89,9 +79,7 @@ class Client:
 
         Raises LockHeld, InvalidField, NotAllowed, Unavailable, Cancelled when the client is closed.
         """
-        order = order_of(
-            resource, self._principal if principal is None else principal, ttl, wait, reason, labels
-        )
+        order = self._order(resource, ttl, wait, principal, reason, labels)
         return Holding(lambda: self._begin(order, on_queued))
 
     async def acquire(
@@ -108,72 +96,41 @@ class Client:
         """Takes a lock once; nobody keeps it. `wait` as in hold, 0 unless it is given. Raises
         LockHeld, LeaseLost (a `lease_id` of yours that has been used up), InvalidField, NotAllowed,
         Unavailable."""
-        check_seconds(ttl, wait)
-        who = self._principal if principal is None else principal
-        asked = Acquisition(system_clock, resource, who, ttl, wait, reason, labels or {}, lease_id)
-
-        async def attempt(channel: grpc.aio.Channel, where: str, timeout: float) -> Granted:
-            sent_at = system_clock.now()
-            within = asked.wait_left + ATTEMPT if asked.wait > 0 else timeout
-            try:
-                answer = await self._unary(
-                    channel, where, "Acquire", asked.request(), pb.AcquireResponse, within
-                )
-            except StormlockError as error:
-                asked.failed(error)
-            asked.is_uncertain = True  # until it has been handed out
-            return granted_by(system_clock, answer.lease, sent_at)
-
+        asked = self._acquisition(resource, ttl, wait, principal, reason, labels, lease_id)
         try:
-            granted = await self._ask(attempt, asked.wait)
+            granted = await self._ask(asked)
             if asked.needs_renewal(granted):
                 try:
                     granted = await self.renew(resource, granted.lease.lease_id)
                 except LeaseLost as lost:
                     raise LockHeld(str(lost)) from lost
             return granted
-        except LockHeld:
-            raise
         except BaseException as error:
-            if asked.is_uncertain or not isinstance(error, StormlockError):
-                self._farewell(resource, asked.lease_id)  # C2
+            if asked.must_be_released(error):
+                self._farewell(resource, asked.lease_id)
             raise
 
     async def renew(self, resource: str, lease_id: str, *, ttl: Optional[float] = None) -> Granted:
         """Makes a lease live for a whole ttl from now, its own or another. Raises LeaseLost."""
-        check_seconds(ttl, None)
-        request = pb.RenewRequest(resource=resource, lease_id=lease_id)
-        if ttl is not None:
-            request.ttl.CopyFrom(duration_of(ttl))
-
-        async def attempt(channel: grpc.aio.Channel, where: str, timeout: float) -> Granted:
-            sent_at = system_clock.now()
-            answer = await self._unary(channel, where, "Renew", request, pb.RenewResponse, timeout)
-            return granted_by(system_clock, answer.lease, sent_at)
-
-        return await self._ask(attempt)
+        return await self._ask(questions.renewal(resource, lease_id, ttl))
 
     async def release(self, resource: str, lease_id: str) -> Outcome:
         """Ends a lease: "released", or "not-held" when it has ended already."""
-        return await self._release(resource, lease_id, self._patience)
+        return await self._ask(questions.release(resource, lease_id))
 
     async def current(self, resource: str) -> Optional[Lease]:
         """Who holds a resource now."""
-        request = pb.CurrentRequest(resource=resource)
-        answer = await self._call("Current", request, pb.CurrentResponse)
-        return lease_from(answer.lease) if answer.HasField("lease") else None
+        return await self._ask(questions.current(resource))
 
     async def is_held(self, resource: str, lease_id: str) -> bool:
         """Whether this lease held its resource when the store was asked."""
-        request = pb.IsHeldRequest(resource=resource, lease_id=lease_id)
-        return (await self._call("IsHeld", request, pb.IsHeldResponse)).held
+        return await self._ask(questions.is_held(resource, lease_id))
 
     async def list(self, prefix: str = "") -> AsyncIterator[Lease]:
         """All leases held now on resources that begin so, in the order of their names' bytes."""
         page_token = ""
         while True:
-            request = pb.ListRequest(prefix=prefix, page_size=1000, page_token=page_token)
-            page = await self._call("List", request, pb.ListResponse)
+            page = await self._ask(questions.page(prefix, page_token))
             for lease in page.leases:
                 yield lease_from(lease)
             page_token = page.next_page_token
@@ -182,6 +139,8 @@ class Client:
 
     async def close(self) -> None:
         """Releases what is held by `hold`, gives up what is waited for, closes the connections."""
+        if self._is_of_parent:
+            return
         if self._keeper is not None:
             await self._keeper.close()
         if self._farewells:
@@ -200,100 +159,73 @@ class Client:
     # --- inside ---
 
     async def _begin(self, order: Order, on_queued: Optional[OnQueued]) -> Hold:
-        if self._is_closed:
-            raise Cancelled("this client is closed")
+        self._check_usable()
         if self._keeper is None:
-            self._keeper = KeeperTask(self._connect, self._addresses, self._patience)
+            self._keeper = KeeperTask(
+                self._connect, self._settings.addresses, self._settings.patience
+            )
         keeper = self._keeper
         hold = Hold(order.resource, keeper)
         wish = hold._wish = keeper.ask(order, hold._ear)
         try:
-            await hold._ear.wait(on_queued)
+            await hold._wait(on_queued)
         except BaseException:
             keeper.release(wish)
             raise
         return hold
 
     def _connect(self, index: int) -> grpc.aio.Channel:
-        address = self._addresses[index]
-        credentials = credentials_for(address, self._tls)
+        address = self._settings.addresses[index]
+        credentials = credentials_for(address, self._settings.tls)
         if credentials is None:
             return grpc.aio.insecure_channel(address.target, channel_options(address))
         return grpc.aio.secure_channel(address.target, credentials, channel_options(address))
 
     def _channel(self, index: int) -> grpc.aio.Channel:
-        if self._is_closed:
-            raise Cancelled("this client is closed")
+        self._check_usable()
         channel = self._channels[index]
         if channel is None:
             channel = self._channels[index] = self._connect(index)
         return channel
 
     # C1
-    async def _ask(
-        self,
-        attempt: Callable[[grpc.aio.Channel, str, float], Awaitable[Answer]],
-        wait: float = 0.0,
-        patience: Optional[float] = None,
-    ) -> Answer:
-        budget = wait + (self._patience if patience is None else patience)
-        turns = Turns(len(self._addresses), self._preferred, system_clock, budget)
+    async def _ask(self, question: Question[Answer], patience: Optional[float] = None) -> Answer:
+        turns = self._turns(question, patience)
         while True:
             channel = self._channel(turns.address)
-            where = self._addresses[turns.address].text
+            where = self._settings.addresses[turns.address].text
             try:
-                answer = await attempt(channel, where, turns.timeout)
+                answer = await self._attempt(question, channel, where, turns.timeout)
             except StormlockError as error:
                 await asyncio.sleep(turns.failed(error, self._is_closed))
             else:
                 self._preferred = turns.address
                 return answer
 
-    async def _call(self, method: str, request: Message, response: Type[Reply]) -> Reply:
-        return await self._ask(
-            lambda channel, where, timeout: self._unary(
-                channel, where, method, request, response, timeout
-            )
-        )
-
-    async def _unary(
-        self,
-        channel: grpc.aio.Channel,
-        where: str,
-        method: str,
-        request: Message,
-        response: Type[Reply],
-        timeout: float,
-    ) -> Reply:
+    async def _attempt(
+        self, question: Question[Answer], channel: grpc.aio.Channel, where: str, share: float
+    ) -> Answer:
+        request = question.request()
         call = channel.unary_unary(
-            METHODS + method,
+            METHODS + question.method,
             request_serializer=type(request).SerializeToString,
-            response_deserializer=response.FromString,
+            response_deserializer=question.reply.FromString,
         )
+        sent_at = system_clock.now()
         try:
-            answer: Reply = await call(request, timeout=timeout)
+            reply = await call(request, timeout=question.within(share))
         except grpc.aio.AioRpcError as failed:
-            raise failure(where, failed) from failed
+            question.failed(failure(where, failed))
         except grpc.aio.UsageError as failed:  # how grpc says that the channel was closed meanwhile
-            raise Unavailable(f"{where}: {failed}") from failed
-        return answer
-
-    async def _release(self, resource: str, lease_id: str, patience: float) -> Outcome:
-        request = pb.ReleaseRequest(resource=resource, lease_id=lease_id)
-        answer = await self._ask(
-            lambda channel, where, timeout: self._unary(
-                channel, where, "Release", request, pb.ReleaseResponse, timeout
-            ),
-            patience=patience,
-        )
-        return "released" if answer.outcome == pb.RELEASE_OUTCOME_RELEASED else "not-held"
+            question.failed(Unavailable(f"{where}: {failed}"))
+        return question.answered(reply, sent_at)
 
     # In a task of its own, since who gives up may be cancelled. Best effort: what cannot be
     # released ends with its ttl.
     def _farewell(self, resource: str, lease_id: str) -> None:
         async def say() -> None:
             try:
-                await self._release(resource, lease_id, FAREWELL)
+                await self._ask(questions.release(resource, lease_id), FAREWELL)
             except StormlockError:
                 pass  # that there was no answer is being said already
 
@@ -310,7 +242,7 @@ def connect(
     patience: float = 10.0,
 ) -> Client:
     """A client for asyncio; everything is as in `stormlock_client.connect`."""
-    return Client(*settled(servers, tls, principal), patience)
+    return Client(settled(servers, tls, principal, patience))
 
 
 class hold:
