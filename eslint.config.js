@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "src/gen/", "node_modules/"] },
+  { ignores: ["dist/", "src/gen/", "node_modules/", "**/build/"] },
   js.configs.recommended,
   {
     files: ["**/*.ts"],

@@ -16,9 +16,15 @@ const missing = [
   { name: "redis-server", isThere: onPath("redis-server") },
   { name: "etcd-server", isThere: onPath("etcd") },
   { name: "postgresql", isThere: hasPostgresql },
-  // The generators of stubs for the example in Java.
+  // The generators of stubs for the examples in Java and C++.
   { name: "protobuf-compiler", isThere: onPath("protoc") },
   { name: "protobuf-compiler-grpc-java-plugin", isThere: onPath("grpc_java_plugin") },
+  { name: "protobuf-compiler-grpc", isThere: onPath("grpc_cpp_plugin") },
+  // And what C++ builds with.
+  { name: "g++", isThere: onPath("c++") },
+  { name: "cmake", isThere: onPath("cmake") },
+  { name: "libgrpc++-dev", isThere: existsSync("/usr/include/grpcpp/grpcpp.h") },
+  { name: "libprotobuf-dev", isThere: existsSync("/usr/include/google/protobuf/message.h") },
 ].filter(({ isThere }) => !isThere);
 
 if (missing.length > 0 && process.getuid?.() === 0 && onPath("apt-get")) {

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { buildCpp, cppActor, missingCpp } from "../cpp/toolchain.js";
 import { buildGoActor, goActor, missingGo } from "../go/toolchain.js";
 import { javaActor, missingJava, prepareJava } from "../java/toolchain.js";
 import { missingPython, preparePython, venvPython } from "../python/toolchain.js";
@@ -24,6 +25,7 @@ export const clients: readonly ClientKind[] = [
   },
   { name: "go", missing: missingGo(), prepare: buildGoActor, command: [goActor] },
   { name: "java", missing: missingJava(), prepare: prepareJava, command: javaActor },
+  { name: "cpp", missing: missingCpp(), prepare: buildCpp, command: [cppActor] },
   ...["python", "python_asyncio"].map((actor) => ({
     name: actor.replace("_", "-"),
     missing: missingPython(),
