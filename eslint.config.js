@@ -24,7 +24,7 @@ export default tseslint.config(
     },
   },
   {
-    // Only main.ts ends the process; only the system clock reads time or sets timers below rpc.
+    // Only program.ts ends the process; only the system clock reads time or sets timers below rpc.
     files: ["src/lock/**", "src/rpc/**"],
     rules: {
       "no-restricted-syntax": [

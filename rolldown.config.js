@@ -34,7 +34,7 @@ const program = defineConfig({
         },
         {
           name: "commands",
-          test: /src.(config.|backends.registry|rpc.(asker|json-message|unary-client|web.quick-transport)\.ts)|cmd.stormlock.(acquire|ask|ask-daemon|command|command-line|commands|current|exit-code|is-held|lease-format|list|output|release|renew|run|usage-error|version)\.ts$/,
+          test: /src.(config.|backends.registry|rpc.(asker|json-message|unary-client|web.quick-transport)\.ts)|cmd.stormlock.(acquire|ask|ask-daemon|command|command-line|commands|current|exit-code|is-held|lease-format|list|output|program|release|renew|run|usage-error|version)\.ts$/,
         },
       ],
     },

@@ -19,7 +19,8 @@ export default function build(): void {
   writeFileSync(STAMP, sources);
 }
 
-function digest(folders: readonly string[], files: readonly string[]): string {
+/** What tells whether any of these files has changed. */
+export function digest(folders: readonly string[], files: readonly string[]): string {
   const hash = createHash("sha256");
   const within = folders.flatMap((folder) =>
     readdirSync(folder, { recursive: true, withFileTypes: true })

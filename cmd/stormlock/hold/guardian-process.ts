@@ -1,10 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import type { Duplex } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { LineReader, toLine, type FromGuardian, type ToGuardian } from "./guardian-messages.js";
-
-/** The guardian's program lies beside the bundle that this is part of. */
-const PROGRAM = fileURLToPath(new URL("./guardian.js", import.meta.url));
+import { GUARDIAN } from "./guardian-program.js";
 
 /** Starting takes 30-90 ms; this much is an overloaded host. */
 const ANSWER_MS = 5000;
@@ -38,7 +35,7 @@ export class GuardianProcess {
     // An environment of its own: no NODE_OPTIONS that make it slow or let it be debugged, and no
     // marker of a hold around this one.
     const { LD_LIBRARY_PATH } = process.env;
-    this.#process = spawn(process.execPath, [PROGRAM, String(process.pid)], {
+    this.#process = spawn(process.execPath, [GUARDIAN, String(process.pid)], {
       cwd: "/",
       detached: true,
       env: LD_LIBRARY_PATH === undefined ? {} : { LD_LIBRARY_PATH },

@@ -1,11 +1,10 @@
 // From the name of a plug-in to the type of backend that it exports.
 
-import { dirname } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import type { ZodObject } from "zod";
 import type { BackendType } from "../type.js";
 import { findModule, firstLine } from "./find.js";
 import { guardOf } from "./guard.js";
+import { importFile, OUR_FOLDER } from "./import-file.js";
 
 export type Loaded =
   | { readonly kind: "loaded"; readonly type: PlugIn }
@@ -18,8 +17,6 @@ export type Loaded =
 export interface PlugIn extends BackendType {
   readonly settings: () => ZodObject;
 }
-
-const OURS = dirname(fileURLToPath(import.meta.url));
 
 const loading = new Map<string, Promise<Loaded>>();
 
@@ -36,13 +33,13 @@ export function loadPlugIn(type: string, folder: string): Promise<Loaded> {
 }
 
 async function load(type: string, folder: string): Promise<Loaded> {
-  const found = await findModule(type, [folder, OURS]);
+  const found = await findModule(type, [folder, OUR_FOLDER]);
   if (found.kind !== "found") return found;
   const { file } = found;
   const unusable = (why: string): Loaded => ({ kind: "unusable", why });
   let exported: Record<string, unknown>;
   try {
-    exported = (await import(pathToFileURL(file).href)) as Record<string, unknown>;
+    exported = await importFile(file);
   } catch (thrown) {
     return unusable(`${file} cannot be loaded: ${firstLine(thrown)}`);
   }

@@ -4,7 +4,7 @@
 //   C2. A worker that has ended by itself is replaced at the next call.
 //   C3. After close no call is taken, and those under way are answered first.
 
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
 import type {
@@ -16,12 +16,7 @@ import type {
   WorkerOptions,
   WriteQuestion,
 } from "./messages.js";
-
-// The bundle's worker lies beside every chunk of it; run from source, the built one is used.
-const WORKER_URL = new URL(
-  import.meta.url.endsWith(".ts") ? "../../../dist/sqlite-worker.js" : "./sqlite-worker.js",
-  import.meta.url,
-);
+import { startWorker } from "./start-worker.js";
 
 // A group waits busyMs for the file at most and may have to let one such group pass; the rest
 // is for a disk that is slow to make things durable.
@@ -120,7 +115,7 @@ export class StoreThread implements StoreDesk {
 
   // C2
   async #start(): Promise<Worker> {
-    const worker = new Worker(WORKER_URL, { workerData: this.#options });
+    const worker = startWorker(this.#options);
     const opened = new Promise<void>((resolve, reject) => {
       worker.on("message", (message: FromWorker) => {
         if (message[0] === "replies") this.#settle(message[1]);

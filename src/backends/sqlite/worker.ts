@@ -35,8 +35,11 @@ const say = (message: FromWorker): void => {
 };
 
 let stopWatching: (() => void) | undefined;
-const store = await openStore();
-if (store !== undefined) {
+void serve();
+
+async function serve(): Promise<void> {
+  const store = await openStore();
+  if (store === undefined) return;
   port.on("message", (first: Request) => {
     answerGroup(store, first);
   });
