@@ -59,6 +59,13 @@ describe.skipIf(absent !== undefined)(title, () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 
+  it("copies itself to where it is told", async () => {
+    const copy = join(home.path, "copied");
+    expect((await run(["copy", copy])).code).toBe(0);
+    const { code } = await home.run(["--version"], { ...BARE, program: [copy] });
+    expect(code).toBe(0);
+  });
+
   it("takes a lock, keeps it, and gives it back, with the store that lies within", async () => {
     const id = (await run(["acquire", "story", "--ttl", "5m"])).stdout.trim();
     expect(id).toMatch(/^[0-9a-f]{32}$/u);

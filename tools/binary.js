@@ -11,6 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { asFunction, bundle } from "./binary-bundle.js";
 import { nodeRelease } from "./node-release.js";
 import config from "../rolldown.config.js";
@@ -62,7 +63,11 @@ chmodSync(making, 0o755);
 // Names that only a debugger wants; where there are no binutils, the file is an eighth larger.
 const isStripped = spawnSync("strip", ["--strip-all", making]).status === 0;
 const blob = ["NODE_SEA_BLOB", `${FOLDER}/blob`, "--sentinel-fuse", FUSE];
-run(process.execPath, ["node_modules/postject/dist/cli.js", making, ...blob]);
+run(process.execPath, [
+  fileURLToPath(import.meta.resolve("postject/dist/cli.js")),
+  making,
+  ...blob,
+]);
 renameSync(making, RESULT); // at once, under whoever runs the one before
 
 const mebibytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
