@@ -18,27 +18,18 @@ K10. A stream that answers is left as well, while there is another address: when
 from __future__ import annotations
 
 from math import inf
-from typing import Callable, Dict, Iterable, List, Optional
+from typing import Callable, Iterable, Optional
 
 from ._clock import Clock
-from ._errors import Cancelled, InvalidField, StormlockError, Unavailable, Unreachable
+from ._errors import Cancelled, StormlockError, Unavailable, Unreachable
 from ._gen import lock_pb2 as pb
 from ._lease import lease_from, seconds
 from ._order import Listener, Order
 from ._route import Patience, Route
 from ._stream import Link, Stream
+from ._timing import Timing
 from ._wish import Wish
-
-LONGEST_PERIOD = 15.0
-# A daemon's nonsense shall not make a holder flood it.
-SHORTEST_PERIOD = 0.1
-# A heartbeat is answered within a quarter of the period; with a whole one gone, or this much, the
-# daemon is not there, whatever its connection says.
-LONGEST_SILENCE = 5.0
-SHORTEST_SILENCE = 0.25
-# Whoever looks this much too late was stopped: what has arrived meanwhile gets the time to be read.
-LATE = 0.1
-READING = 0.1
+from ._wishes import Wishes
 
 
 class Keeper:
@@ -55,16 +46,12 @@ class Keeper:
         self._clock = clock
         self._route = Route(addresses, clock, random)
         self._patience = Patience(patience)
-        self._wishes: Dict[str, Wish] = {}
-        self._next: Dict[str, Wish] = {}  # wait until the daemon has let the old lease go
+        self._wishes = Wishes(clock)
+        self._timing = Timing(self._wishes, self._route, self._patience)
         self._stream: Optional[Stream] = None
         self._seq = 0
         self._must_beat = False
-        self._period = inf
         self._look_at = inf
-        self._touched: Dict[Wish, None] = {}  # since the last look; in this order
-        self._is_stale = True  # something has changed for all of them
-        self._read_until = -inf
         self.closed = False
 
     # --- for the holder ---
@@ -74,96 +61,86 @@ class Keeper:
         was lost, can be asked for again. Raises InvalidField, Cancelled."""
         if self.closed:
             raise Cancelled("this client is closed")
-        earlier = self._wishes.get(order.resource)
-        is_leaving = earlier is None or earlier.phase in ("releasing", "over")
-        if not is_leaving or order.resource in self._next:
-            raise InvalidField(
-                f"{order.resource} is held or awaited by this client already", "resource"
-            )
-        wish = Wish(order, self._clock, listener)
-        (self._wishes if earlier is None else self._next)[order.resource] = wish
-        self._touched[wish] = None
-        self._is_stale = self._is_stale or earlier is not None
-        return wish
+        return self._wishes.add(order, listener)
 
     def release(self, wish: Wish) -> None:
         """Ends belief at once (K6), and the lease as soon as a daemon answers; or gives the wait
         for it up."""
         wish.release()
-        self._touched[wish] = None
+        self._wishes.touch(wish)
 
     def close(self) -> None:
         """Releases everything. It is done when `is_idle`, after a few more looks."""
         self.closed = True
-        self._is_stale = True
-        for wish in self._all():
+        self._wishes.is_stale = True
+        for wish in self._wishes.all:
             wish.release()
 
     def abort(self, error: StormlockError) -> None:
         """Nobody drives it any more: nothing is believed, and nobody waits for nothing."""
         self.closed = True
-        for wish in self._all():
+        for wish in self._wishes.all:
             wish.abort(error)
 
     @property
     def is_idle(self) -> bool:
-        return not self._wishes and not self._next
+        return self._wishes.is_empty
 
     def hang_up(self) -> None:
         if self._stream is not None:
             self._stream.link.close()
             self._stream = None
-            self._is_stale = True
+            self._wishes.is_stale = True
 
     # --- for whoever drives it: a look after every event, and at the time that it tells ---
 
     def look(self) -> float:
         """Does what is due, and tells when to look again."""
         now = self._clock.now()
-        if now > self._look_at + LATE:
-            self._read_until = now + READING  # K8
+        self._timing.look(now, self._look_at)
         # With many locks it matters that what happens to one makes nobody look at all of them.
-        if now < self._look_at and self._stream is not None and not self._is_stale:
+        if now < self._look_at and self._stream is not None and not self._wishes.is_stale:
             self._look_at_touched(self._stream, now)
-        if now >= self._look_at or self._stream is None or self._is_stale:
+        if now >= self._look_at or self._stream is None or self._wishes.is_stale:
             self._look_at_all(now)
         return self._look_at
 
     def _look_at_touched(self, stream: Stream, now: float) -> None:
-        touched, self._touched = [*self._touched], {}
+        touched = self._wishes.take_touched()
         for wish in touched:
             self._visit(wish, now)
-        touched = [wish for wish in touched if self._wishes.get(wish.resource) is wish]
-        self._period = min([self._period, *(_period_of(wish.ttl) for wish in touched)])
+        touched = [wish for wish in touched if self._wishes.is_present(wish)]
+        timing = self._timing
+        timing.shorten_period(touched)
         at = self._look_at
         if self._speak(stream, now, touched):
-            at = min(at, now + SHORTEST_SILENCE, now + self._period)
+            at = min(at, timing.answer_by(now))
         for wish in touched:
-            urgent_at = wish.urgent_at(stream.opened_at, self._period)
-            at = min(at, urgent_at, self._next_look_at(wish))
+            urgent_at = wish.urgent_at(stream.opened_at, timing.period)
+            at = min(at, urgent_at, timing.next_look_at(wish, stream))
         self._look_at = inf if self.is_idle else at
 
     def _look_at_all(self, now: float) -> None:
-        for wish in self._all():
+        for wish in self._wishes.all:
             self._visit(wish, now)
-        self._period = min((_period_of(wish.ttl) for wish in self._wishes.values()), default=inf)
-        if self._wishes:
-            if self._stream is not None and now >= self._silent_until(self._stream):
+        self._timing.set_period()
+        if not self._wishes.is_empty:
+            if self._stream is not None and now >= self._timing.silent_until(self._stream):
                 self._leave(Unavailable("the daemon has left a heartbeat unanswered"))  # K8
-            if self._stream is not None and now >= self._useless_at(self._stream):
+            if self._stream is not None and now >= self._timing.useless_at(self._stream):
                 self.hang_up()  # K10
                 self._route.move()
             if self._stream is None and now >= self._route.connect_at:
                 self._stream = self._connect()
             if self._stream is not None:
-                self._speak(self._stream, now, self._wishes.values())
-        self._touched = {}
-        self._is_stale = False
-        self._look_at = self._next_look()
+                self._speak(self._stream, now, self._wishes.present)
+        self._wishes.take_touched()
+        self._wishes.is_stale = False
+        self._look_at = self._timing.next_look(self._stream)
 
     def _visit(self, wish: Wish, now: float) -> None:
         wish.look(now)
-        if wish.is_open and now >= self._patience.ends_at(wish, self._answer):
+        if wish.is_open and now >= self._patience.ends_at(wish, self._timing.answer(self._stream)):
             wish.give_up(self._patience.reason(wish))
         if wish.phase == "over":
             self._forget(wish)
@@ -182,22 +159,22 @@ class Keeper:
         elif kind == "draining":
             self._leave(Unavailable("the daemon is about to stop"))
         elif kind == "queued":
-            wish = self._touch(message.queued.resource)
+            wish = self._wishes.find(message.queued.resource)
             if wish is not None:
                 wish.on_queued(message.queued)
         elif kind == "denied":
-            wish = self._touch(message.denied.resource, message.denied.lease_id)
+            wish = self._wishes.find(message.denied.resource, message.denied.lease_id)
             if wish is not None:
                 wish.on_denied(message.denied)
-                self._is_stale = True
+                self._wishes.is_stale = True
         elif kind == "lost":
             stream.granted.discard(message.lost.lease_id)
-            wish = self._touch(message.lost.resource, message.lost.lease_id)
+            wish = self._wishes.find(message.lost.resource, message.lost.lease_id)
             if wish is not None:
                 wish.on_lost(message.lost)
         elif kind == "released":
             stream.granted.discard(message.released.lease_id)
-            wish = self._touch(message.released.resource, message.released.lease_id)
+            wish = self._wishes.find(message.released.resource, message.released.lease_id)
             if wish is not None:
                 wish.on_released(message.released)
 
@@ -208,33 +185,17 @@ class Keeper:
 
     # --- inside ---
 
-    def _all(self) -> List[Wish]:
-        return [*self._wishes.values(), *self._next.values()]
-
-    # The one that something is said of; it is to be looked at.
-    def _touch(self, resource: str, lease_id: Optional[str] = None) -> Optional[Wish]:
-        wish = self._wishes.get(resource)
-        if wish is None or (lease_id is not None and wish.lease_id != lease_id):
-            return None
-        self._touched[wish] = None
-        return wish
-
     def _forget(self, wish: Wish) -> None:
-        if self._next.get(wish.resource) is wish:
-            del self._next[wish.resource]
-        elif self._wishes.get(wish.resource) is wish:
-            del self._wishes[wish.resource]
-            if self._stream is not None:
-                self._stream.granted.discard(wish.lease_id)
-            successor = self._next.pop(wish.resource, None)
-            if successor is not None:
-                self._wishes[wish.resource] = successor
-                self._is_stale = True
+        if self._stream is not None and self._wishes.is_present(wish):
+            self._stream.granted.discard(wish.lease_id)
+        self._wishes.forget(wish)
 
     # Says what has not been said on this stream: a heartbeat first, then what it carries.
     def _speak(self, stream: Stream, now: float, wishes: Iterable[Wish]) -> bool:
         due = [wish for wish in wishes if now >= wish.speak_at]
-        is_beating = bool(due) or self._must_beat or now >= stream.last_beat_at + self._period
+        is_beating = (
+            bool(due) or self._must_beat or now >= stream.last_beat_at + self._timing.period
+        )
         if is_beating:
             self._must_beat = False
             self._seq += 1
@@ -245,7 +206,7 @@ class Keeper:
         return is_beating
 
     def _connect(self) -> Stream:
-        for wish in self._wishes.values():
+        for wish in self._wishes.present:
             wish.on_new_stream()
         return Stream(self._open_link(self._route.address), self._clock, self._seq)
 
@@ -254,7 +215,7 @@ class Keeper:
         self.hang_up()
         self._patience.note(error)
         self._route.fail()
-        for wish in self._wishes.values():
+        for wish in self._wishes.present:
             if isinstance(error, Unreachable):
                 wish.on_unheard()
             if error.definite:
@@ -266,15 +227,15 @@ class Keeper:
             return
         stream.acknowledge(ack.seq)
         behind = {each.lease_id: seconds(each.valid_for) for each in ack.behind}
-        for wish in self._wishes.values():
+        for wish in self._wishes.present:
             if wish.lease_id in stream.granted:  # K4
                 valid_for = behind.get(wish.lease_id, ack.valid_share * wish.ttl)
                 if wish.confirm(sent_at, valid_for):
-                    self._touched[wish] = None
+                    self._wishes.touch(wish)
 
     def _on_granted(self, stream: Stream, granted: pb.Granted) -> None:
         lease = lease_from(granted.lease)
-        wish = self._touch(lease.resource, lease.lease_id)
+        wish = self._wishes.find(lease.resource, lease.lease_id)
         if wish is None:
             # Nobody wants it any more, and nobody has believed in it.
             release = pb.HoldRelease(resource=lease.resource, lease_id=lease.lease_id)
@@ -284,61 +245,3 @@ class Keeper:
         sent_at = stream.sent_at(granted.seq)
         wish.on_granted(lease, -inf if sent_at is None else sent_at, seconds(granted.valid_for))
         self._must_beat = True
-
-    # --- when ---
-
-    # How long a heartbeat may stay unanswered (K8).
-    @property
-    def _silence(self) -> float:
-        is_new = self._stream is not None and not self._stream.is_heard
-        rounds = min(self._route.rounds, 10) if is_new else 0
-        return min(max(self._period, SHORTEST_SILENCE) * 2.0**rounds, LONGEST_SILENCE)
-
-    # How long a daemon that is being talked to has to answer.
-    @property
-    def _answer(self) -> float:
-        return 0.0 if self._stream is None else self._silence
-
-    # No longer than what is held can wait, once a daemon that is there would have answered.
-    def _silent_until(self, stream: Stream) -> float:
-        answered = stream.silent_since + max(self._period / 2, SHORTEST_SILENCE)
-        urgent = max(self._urgent_at(stream), answered)
-        return max(min(stream.silent_until(self._silence), urgent), self._read_until)
-
-    # When a stream that answers is to be left all the same (K10).
-    def _useless_at(self, stream: Stream) -> float:
-        may_move_at = self._route.may_move_at
-        if may_move_at == inf:
-            return inf
-        at = -inf if self._is_put_off() else self._urgent_at(stream)
-        return max(may_move_at, at, self._read_until)
-
-    def _urgent_at(self, stream: Stream) -> float:
-        at = (wish.urgent_at(stream.opened_at, self._period) for wish in self._wishes.values())
-        return min(at, default=inf)
-
-    # Whether a daemon's store has no answer for one of them, and nobody would lose his place in a
-    # queue by asking another daemon.
-    def _is_put_off(self) -> bool:
-        standings = {wish.standing for wish in self._wishes.values()}
-        return "put-off" in standings and "queued" not in standings
-
-    def _next_look(self) -> float:
-        if self.is_idle:
-            return inf
-        stream = self._stream
-        at = self._route.connect_at
-        if stream is not None:
-            beat_at = stream.last_beat_at + self._period
-            at = min(self._silent_until(stream), self._useless_at(stream), beat_at)
-        return min([at, *map(self._next_look_at, self._all())])
-
-    def _next_look_at(self, wish: Wish) -> float:
-        at = wish.look_at
-        if self._stream is not None and self._wishes.get(wish.resource) is wish:
-            at = min(at, wish.speak_at)
-        return min(at, self._patience.ends_at(wish, self._answer)) if wish.is_open else at
-
-
-def _period_of(ttl: float) -> float:
-    return max(min(ttl / 3, LONGEST_PERIOD), SHORTEST_PERIOD)
