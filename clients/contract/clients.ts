@@ -3,6 +3,7 @@ import { buildCpp, cppActor, missingCpp } from "../cpp/toolchain.js";
 import { buildGoActor, goActor, missingGo } from "../go/toolchain.js";
 import { javaActor, missingJava, prepareJava } from "../java/toolchain.js";
 import { missingPython, preparePython, venvPython } from "../python/toolchain.js";
+import { buildRustActor, missingRust, rustActor } from "../rust/toolchain.js";
 
 /** A client library, by the program that shows what it does. */
 export interface ClientKind {
@@ -32,4 +33,5 @@ export const clients: readonly ClientKind[] = [
     prepare: preparePython,
     command: [venvPython, `${ACTORS}/${actor}.py`],
   })),
+  { name: "rust", missing: missingRust(), prepare: buildRustActor, command: [rustActor] },
 ];
