@@ -1,7 +1,6 @@
 // From what was typed to somebody who can be asked: daemons over the network, or, where none is
 // configured, the backend itself in this process, behind the same service.
 
-import { homedir } from "node:os";
 import { backendTypes, findBackendType } from "../../src/backends/registry.js";
 import { loadConfig, principalFor, type Config, type Flags } from "../../src/config/index.js";
 import { LockError } from "../../src/lock/errors.js";
@@ -9,6 +8,7 @@ import { checkResource } from "../../src/lock/limits.js";
 import type { UnaryClient } from "../../src/rpc/unary-client.js";
 import { askDaemon } from "./ask-daemon.js";
 import type { Scene, Words } from "./command.js";
+import { homeOf } from "./home.js";
 import type { Output } from "./output.js";
 
 /** How long a command goes on asking when nobody answers. */
@@ -86,7 +86,7 @@ export async function configOf(
     configFlag: words.value("config"),
     flags,
     env,
-    home: env["HOME"] ?? homedir(),
+    home: homeOf(env),
     cwd: process.cwd(),
     uid: process.getuid?.(),
     purpose,

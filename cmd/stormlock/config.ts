@@ -1,4 +1,3 @@
-import { homedir } from "node:os";
 import {
   ConfigError,
   findConfig,
@@ -9,6 +8,7 @@ import {
 import { clientFlags, configOf } from "./ask.js";
 import type { Run, Scene, Words } from "./command.js";
 import { ExitCode } from "./exit-code.js";
+import { homeOf } from "./home.js";
 
 export const config: Run = async (words, scene) => {
   switch (words.positional("ACTION")) {
@@ -66,7 +66,7 @@ function warn({ warnings }: Config, { output }: Scene): void {
 function surroundings(env: Scene["env"]): Surroundings {
   return {
     env,
-    home: env["HOME"] ?? homedir(),
+    home: homeOf(env),
     cwd: process.cwd(),
     uid: process.getuid?.(),
   };

@@ -19,7 +19,8 @@ export async function filedPassword(parts: ConnectionParts): Promise<string | un
   const { host, port, dbname, user } = parts;
   const wanted = [host, port, dbname, user];
   const { PGPASSFILE = "" } = process.env;
-  const path = PGPASSFILE === "" ? join(homedir(), ".pgpass") : PGPASSFILE;
+  const path = PGPASSFILE === "" ? ownPassFile() : PGPASSFILE;
+  if (path === undefined) return undefined;
   for (const line of (await privateText(path)).split(/\r?\n/u)) {
     const [, ...fields] = LINE.exec(line) ?? [];
     const given = fields.map((field) => field.replace(/\\(.)/gu, "$1"));
@@ -28,6 +29,15 @@ export async function filedPassword(parts: ConnectionParts): Promise<string | un
     }
   }
   return undefined;
+}
+
+// In a container the user may be one who has no home at all.
+function ownPassFile(): string | undefined {
+  try {
+    return join(homedir(), ".pgpass");
+  } catch {
+    return undefined;
+  }
 }
 
 async function privateText(path: string): Promise<string> {
