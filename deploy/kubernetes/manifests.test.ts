@@ -1,9 +1,10 @@
 // What users apply: rendered, valid by the API's own schemas, and as the documentation says.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { CliHome } from "../../test/support/cli.js";
+import { blocksOf } from "../../test/support/doc-page.js";
 import {
   containersOf,
   entryPointOf,
@@ -41,6 +42,26 @@ const podsOf = (folder: string): { readonly manifest: Manifest; readonly spec: P
   of(folder)
     .filter(({ kind }) => WITH_PODS.includes(kind))
     .map((manifest) => ({ manifest, spec: podSpecOf([manifest], manifest.kind) }));
+
+describe("docs/kubernetes.md", () => {
+  const excerpts = blocksOf("docs/kubernetes.md")
+    .map(({ text }) => /^# (deploy\/\S+)\n([^]+)$/u.exec(text))
+    .filter((found) => found !== null);
+
+  it("shows parts of all recipes", () => {
+    const shown = new Set(excerpts.map(([, path = ""]) => dirname(path)));
+    expect([...shown].toSorted()).toEqual(
+      RECIPES.map((recipe) => join("deploy/kubernetes", recipe)).toSorted(),
+    );
+  });
+
+  it.each(excerpts.map(([, path = "", text = ""]) => [path, text]))(
+    "shows %s as it is",
+    (path, text) => {
+      expect(readFileSync(path, "utf8")).toContain(`${text}\n`);
+    },
+  );
+});
 
 describe(`the manifests${missing === undefined ? "" : ` (needs: ${missing})`}`, () => {
   beforeAll(async () => {
