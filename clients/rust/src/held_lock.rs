@@ -340,7 +340,7 @@ impl Keeper {
             if self.is_pending() && (is_over || now >= self.heard_at + PATIENCE) {
                 return self.finish(Error::Unavailable(why));
             }
-            if self.failures as usize % self.endpoints.len() == 0 {
+            if (self.failures as usize).is_multiple_of(self.endpoints.len()) {
                 let pause = FIRST_BACKOFF * 2_u32.pow((self.rounds() - 1).min(5));
                 let random = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
                 sleep(pause.min(LAST_BACKOFF).mul_f64(0.5 + random / 2.0)).await;
@@ -350,12 +350,13 @@ impl Keeper {
 
     /// One stream, from its first word to its last.
     async fn follow(&mut self) -> Left {
+        let opened_at = now();
         let (say, words) = mpsc::unbounded_channel();
         let mut stream = Stream {
             say,
-            opened_at: now(),
-            heard_at: now(),
-            beaten_at: now(),
+            opened_at,
+            heard_at: opened_at, // Not yet.
+            beaten_at: opened_at,
             is_granted: false,
             beats: VecDeque::new(),
             acked: self.seq,
@@ -581,8 +582,12 @@ impl Keeper {
         let Some(deadline) = belief.deadline else {
             return until;
         };
-        let least = since + (period / 2).max(SHORTEST_SILENCE);
-        until.min(least.max(deadline.saturating_sub(belief.ttl / 4)))
+        let chance = (period / 2).max(SHORTEST_SILENCE);
+        let urgent = (since + chance).max(deadline.saturating_sub(belief.ttl / 4));
+        if stream.heard_at == stream.opened_at && urgent + chance >= deadline {
+            return until.max(deadline); // Too late for another one: this one may still answer.
+        }
+        until.min(urgent)
     }
 }
 
