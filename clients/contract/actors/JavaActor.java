@@ -35,7 +35,12 @@ final class JavaActor {
       HeldLock lock = daemons.acquire(resource, Duration.ofMillis(order.ttlMs), wait);
       LOCKS.put(resource, lock);
       say("granted", resource, "token", Long.toUnsignedString(lock.token()));
-      lock.lost().thenRun(() -> say("lost", resource));
+      lock.lost()
+          .thenAccept(
+              why -> {
+                System.err.println(why); // For whoever reads why a scenario has failed.
+                say("lost", resource);
+              });
     } catch (NotAcquiredException refused) {
       refused
           .holder()

@@ -44,6 +44,8 @@ public final class HeldLock implements AutoCloseable {
   // A daemon has at least the first to answer a heartbeat, and at most the second.
   private static final double SHORTEST_SILENCE_MS = 250;
   private static final double LONGEST_SILENCE_MS = 5000;
+  // A first answer has more time while nothing is held that could run out meanwhile.
+  private static final double CONNECT_WITHIN_MS = 3000;
   // What has arrived is read before a stream is left: a pause of ours is not the daemon's silence.
   private static final double SETTLE_MS = 20;
   private static final double FIRST_BACKOFF_MS = 50;
@@ -342,23 +344,23 @@ public final class HeldLock implements AutoCloseable {
   }
 
   /**
-   * When the stream must be left: when a heartbeat stays unanswered, sooner if what is held cannot
-   * wait for that, and also from a daemon that answers but confirms nothing if there is another.
+   * When the stream must be left: when a heartbeat stays unanswered. If there is another address,
+   * also when what is held cannot wait any longer, whatever the daemon says: to hurry a connection
+   * to the only one would help nobody.
    */
   private double leaveAtMs() {
     double silenceMs = Math.max(periodMs(), SHORTEST_SILENCE_MS);
     int rounds = failures / daemons.servers.size();
-    if (stream.heardAtMs == NEGATIVE_INFINITY) silenceMs *= Math.pow(2, rounds);
+    if (stream.heardAtMs == NEGATIVE_INFINITY) {
+      silenceMs = Math.max(silenceMs * Math.pow(2, rounds), isOpen() ? CONNECT_WITHIN_MS : 0);
+    }
     silenceMs = Math.min(silenceMs, LONGEST_SILENCE_MS);
     double sinceMs = stream.silentSinceMs();
     double untilMs = sinceMs + silenceMs;
     if (stream.heardAtMs > sinceMs) { // On a slow network answers come after the next heartbeat.
       untilMs = Math.min(stream.heardAtMs + 1.5 * silenceMs, sinceMs + 2 * silenceMs);
     }
-    double urgentMs = urgentAtMs();
-    double answeredMs = sinceMs + Math.max(periodMs() / 2, SHORTEST_SILENCE_MS);
-    untilMs = Math.min(untilMs, Math.max(urgentMs, answeredMs));
-    return daemons.servers.size() > 1 ? Math.min(untilMs, urgentMs) : untilMs;
+    return daemons.servers.size() > 1 ? Math.min(untilMs, urgentAtMs()) : untilMs;
   }
 
   /**
