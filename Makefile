@@ -1,6 +1,6 @@
 # npm scripts do the work; make calls them. `make help` lists all.
 .DEFAULT_GOAL := build
-.PHONY: build binary help install generate format check test test-fast test-servers trials bench demo clients clean
+.PHONY: build binary image help install generate format check test test-fast test-servers trials bench demo clients clean
 
 NPM := npm run --silent
 
@@ -14,6 +14,9 @@ install: node_modules/.package-lock.json ## install what the build needs
 
 binary: install ## build the program with its Node into one file for linux x64: build/stormlock-linux-x64
 	$(NPM) binary
+
+image: install ## build the container image, by buildah: build/stormlock-image-linux-x64.tar
+	$(NPM) image
 
 generate: install ## generate src/gen from proto/
 	$(NPM) generate

@@ -16,6 +16,8 @@ const missing = [
   { name: "redis-server", isThere: onPath("redis-server") },
   { name: "etcd-server", isThere: onPath("etcd") },
   { name: "postgresql", isThere: hasPostgresql },
+  // Builds the container image.
+  { name: "buildah", isThere: onPath("buildah") },
   // The generators of stubs for the examples in Java and C++.
   { name: "protobuf-compiler", isThere: onPath("protoc") },
   { name: "protobuf-compiler-grpc-java-plugin", isThere: onPath("grpc_java_plugin") },
