@@ -16,13 +16,6 @@ export interface ActorOptions {
   readonly mostMs?: number;
 }
 
-export interface ActorOptions {
-  /** How often it tells what is held; 10 ms when left out. */
-  readonly everyMs?: number;
-  /** After so long it is killed; two minutes when left out. */
-  readonly mostMs?: number;
-}
-
 export interface Order {
   readonly resource: string;
   readonly ttlMs: number;
