@@ -1,6 +1,7 @@
 # npm scripts do the work; make calls them. `make help` lists all.
 .DEFAULT_GOAL := build
-.PHONY: build binary image help install generate format check test test-fast test-servers trials bench demo clients clean
+.PHONY: build binary image help install generate format check test test-fast test-servers trials bench demo \
+        clients install-systemd clean
 
 NPM := npm run --silent
 
@@ -49,8 +50,20 @@ bench: install ## measure how fast it is on this machine, in ratios; about twelv
 demo: install ## show a lock being taken, refused, released, and held by commands
 	$(NPM) demo
 
+# Where units look for programs, and systemd for units that no distribution brings.
+PREFIX := /usr/local
+UNITS := $(DESTDIR)$(PREFIX)/lib/systemd/system
+
+install-systemd: ## install the units of docs/systemd.md, not the program; PREFIX=/usr/local, DESTDIR=
+	install -d -m 0755 $(UNITS) $(DESTDIR)/etc/stormlock/hold $(DESTDIR)/etc/stormlock/nightly
+	install -m 0644 deploy/systemd/*.service deploy/systemd/*.timer $(UNITS)
+	install -D -m 0644 deploy/systemd/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/stormlock.conf
+	install -D -m 0755 deploy/systemd/stormlock-once $(DESTDIR)$(PREFIX)/bin/stormlock-once
+	test -e $(DESTDIR)/etc/stormlock/stormlock.toml || \
+	  install -m 0644 deploy/systemd/stormlock.toml $(DESTDIR)/etc/stormlock/stormlock.toml
+
 clean: ## remove what was built
 	rm -rf dist
 
 help: ## list all targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 17

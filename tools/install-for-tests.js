@@ -16,6 +16,8 @@ const missing = [
   { name: "redis-server", isThere: onPath("redis-server") },
   { name: "etcd-server", isThere: onPath("etcd") },
   { name: "postgresql", isThere: hasPostgresql },
+  // Boots in namespaces, to run our units.
+  { name: "systemd", isThere: existsSync("/lib/systemd/systemd") },
   // Builds the container image.
   { name: "buildah", isThere: onPath("buildah") },
   // The generators of stubs for the examples in Java and C++.
