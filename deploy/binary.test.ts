@@ -7,6 +7,7 @@ import { COMMANDS } from "../cmd/stormlock/commands.js";
 import { connect } from "../src/index.js";
 import { CliHome, type Ended, type Running } from "../test/support/cli.js";
 import { freePort } from "../test/support/free-port.js";
+import { isAlive } from "../test/support/hold-cli.js";
 import { stores, titleOf } from "../test/support/stores.js";
 import { BINARY, missingBinary, prepareBinary } from "./support/binary.js";
 
@@ -25,15 +26,6 @@ const run = (argv: readonly string[], env: Readonly<Record<string, string>> = {}
   home.run(argv, { ...BARE, env: { ...BARE.env, ...env } });
 
 const start = (argv: readonly string[]): Running => home.start(argv, BARE);
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 const title = `the single file${absent === undefined ? "" : ` (skipped: ${absent})`}`;
 
