@@ -23,7 +23,7 @@ await withDynamodb("dynamodb, under pressure", (stage) => {
   });
 
   it("what is throttled for good fails in time, one question at a time, and says so", async () => {
-    await using spoilt = await spoiltClient(stage, { timeout: "1s" });
+    await using spoilt = await spoiltClient(stage, { timeout: "4s" });
     await spoilt.backend.check();
     spoilt.proxy.fate = ({ operation, body }) =>
       operation === "PutItem" && JSON.stringify(body).includes("hot")
@@ -31,13 +31,13 @@ await withDynamodb("dynamodb, under pressure", (stage) => {
         : undefined;
     const startedMs = performance.now();
     const [hot, cold] = await spoilt.backend.acquire([ask("hot"), ask("cold")]);
-    expect(performance.now() - startedMs).toBeLessThan(2000);
+    expect(performance.now() - startedMs).toBeLessThan(8000);
     expect(cold?.kind).toBe("granted");
     expect(hot).toMatchObject({ kind: "failed", error: { kind: "unavailable" } });
     if (hot?.kind === "failed") {
       expect(hot.error.message).toMatch(/is throttled \(ProvisionedThroughput.*PAY_PER_REQUEST/u);
     }
-    expect(spoilt.proxy.count("PutItem")).toBeLessThan(20);
+    expect(spoilt.proxy.count("PutItem")).toBeLessThan(40);
   });
 
   it("keys that a batch left over are read again", async () => {
@@ -65,7 +65,7 @@ await withDynamodb("dynamodb, under pressure", (stage) => {
   });
 
   it("at most 64 requests are under way at a time, and the last of a batch waits no longer than the call", async () => {
-    await using spoilt = await spoiltClient(stage, { timeout: "3s" });
+    await using spoilt = await spoiltClient(stage, { timeout: "8s" });
     await spoilt.backend.check();
     let underWay = 0;
     let most = 0;
@@ -82,10 +82,10 @@ await withDynamodb("dynamodb, under pressure", (stage) => {
       };
     };
     const startedMs = performance.now();
-    const asks = Array.from({ length: 1000 }, (_, n) => ask(`many/${String(n)}`));
+    const asks = Array.from({ length: 2000 }, (_, n) => ask(`many/${String(n)}`));
     const answers = await spoilt.backend.acquire(asks);
-    // All of them would take 9 s.
-    expect(performance.now() - startedMs).toBeLessThan(6000);
+    // All of them would take 19 s.
+    expect(performance.now() - startedMs).toBeLessThan(14_000);
     expect(most).toBeLessThanOrEqual(64);
     expect(most).toBeGreaterThan(32);
     const kinds = new Set(answers.map(({ kind }) => kind));

@@ -125,7 +125,7 @@ describe.skipIf(missing !== undefined)("etcd, three members", () => {
     expect(outcome((await backend.acquire([ask("y")]))[0])).toMatch(
       /cannot answer now \(no leader\)|has not answered within 2000 ms/u,
     );
-    expect(performance.now() - startedMs).toBeLessThan(3000);
+    expect(performance.now() - startedMs).toBeLessThan(6000);
     for (const member of others) member.start();
     await Promise.all(others.map((member) => member.ready()));
     expect((await take(backend, "y")).resource).toBe("y");

@@ -36,7 +36,7 @@ describe.skipIf(missing !== undefined)("etcd, out of order", () => {
     ]) {
       const startedMs = performance.now();
       expect(await call()).toMatch(/has not answered within 700 ms: see that it runs/u);
-      expect(performance.now() - startedMs).toBeLessThan(1500);
+      expect(performance.now() - startedMs).toBeLessThan(4000);
     }
     server.thaw();
     await until(
@@ -60,7 +60,7 @@ describe.skipIf(missing !== undefined)("etcd, out of order", () => {
     await server.kill();
     const startedMs = performance.now();
     expect(await renewOne()).toMatch(/etcd at 127\.0\.0\.1:\d+ is not reachable \(.*ECONNREFUSED/u);
-    expect(performance.now() - startedMs).toBeLessThan(2000);
+    expect(performance.now() - startedMs).toBeLessThan(4000);
     await pause(1000);
     await server.restart();
     await until(async () => (await renewOne()) === "renewed", 5000, "it should be asked again");
@@ -83,7 +83,7 @@ describe.skipIf(missing !== undefined)("etcd, out of order", () => {
     const call = backend.acquire([ask("b")]);
     const startedMs = performance.now();
     await backend[Symbol.asyncDispose]();
-    expect(performance.now() - startedMs).toBeLessThan(4000);
+    expect(performance.now() - startedMs).toBeLessThan(6000);
     expect((await call)[0]?.kind).toBe("failed");
   });
 

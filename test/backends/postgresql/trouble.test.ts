@@ -105,7 +105,7 @@ describeWithPostgresql("postgresql in trouble", () => {
       ours.release([{ ...lease, leaseId: "another" }]),
       ours.check(),
     ]);
-    expect(performance.now() - startedMs).toBeLessThan(2000);
+    expect(performance.now() - startedMs).toBeLessThan(4000);
     for (const call of calls) {
       expect(call).toMatchObject({ status: "rejected", reason: UNAVAILABLE });
     }
@@ -143,7 +143,7 @@ describeWithPostgresql("postgresql in trouble", () => {
         Array.from({ length: 100 }, () => ours.current(["nobody"])),
       );
       expect(calls.filter(({ status }) => status === "fulfilled")).toEqual([]);
-      expect(performance.now() - startedMs).toBeLessThan(2000);
+      expect(performance.now() - startedMs).toBeLessThan(4000);
     }
     expect(proxy.connections).toBeLessThan(10);
     proxy.cut();
@@ -167,7 +167,7 @@ describeWithPostgresql("postgresql in trouble", () => {
     stage.server.freeze();
     const startedMs = performance.now();
     await expect(ours.renew([{ ...lease, ttlMs: undefined }])).rejects.toMatchObject(UNAVAILABLE);
-    expect(performance.now() - startedMs).toBeLessThan(2500);
+    expect(performance.now() - startedMs).toBeLessThan(4000);
     stage.server.thaw();
     expect((await ours.renew([{ ...lease, ttlMs: undefined }]))[0]?.kind).toBe("renewed");
   });

@@ -21,7 +21,7 @@ describe.skipIf(isWithoutRedis)("hints from redis", () => {
       [first?.[0], ...others.map(([lease]) => lease)].filter((one) => one !== undefined),
     );
     await until(() => heard.length === 4, "all should have been heard of");
-    expect(performance.now() - startedMs).toBeLessThan(1000);
+    expect(performance.now() - startedMs).toBeLessThan(4000);
     expect(heard.slice(1)).toEqual(names);
   });
 

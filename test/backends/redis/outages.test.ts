@@ -80,7 +80,7 @@ describe.skipIf(isWithoutRedis)("a redis that is away for a while", () => {
       backend.list({ prefix: "", after: undefined, limit: 10 }),
       backend.check(),
     ]);
-    expect(performance.now() - startedMs).toBeLessThan(1500);
+    expect(performance.now() - startedMs).toBeLessThan(4000);
     for (const failure of failures) {
       expect(failure.status).toBe("rejected");
       expect((failure as PromiseRejectedResult).reason).toMatchObject({ kind: "unavailable" });
@@ -101,7 +101,7 @@ describe.skipIf(isWithoutRedis)("a redis that is away for a while", () => {
     const startedMs = performance.now();
     await backend[Symbol.asyncDispose]();
     await call;
-    expect(performance.now() - startedMs).toBeLessThan(1000);
+    expect(performance.now() - startedMs).toBeLessThan(4000);
     server.goOn();
   });
 
@@ -129,7 +129,7 @@ describe.skipIf(isWithoutRedis)("a redis that is away for a while", () => {
       await expect(backend.acquire([ask("y")])).rejects.toThrow(
         /^redis .* cannot be reached: nothing listens/u,
       );
-      expect(performance.now() - startedMs).toBeLessThan(1000);
+      expect(performance.now() - startedMs).toBeLessThan(4000);
       await pause(1000);
       await server.start();
       await stillHeld(backend, leases);

@@ -45,7 +45,7 @@ describe.skipIf(isWithoutRedis)("redis is refused, in words that help,", () => {
     expect(await refusal({ url: server.url, timeout: "300ms" })).toMatch(
       /^redis 127\.0\.0\.1:[0-9]+ has not answered within 300ms: see whether/u,
     );
-    expect(performance.now() - startedMs).toBeLessThan(1500);
+    expect(performance.now() - startedMs).toBeLessThan(4000);
     server.goOn();
   });
 
