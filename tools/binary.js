@@ -60,7 +60,7 @@ run(node, ["--experimental-sea-config", `${FOLDER}/sea.json`]);
 const making = `${FOLDER}/stormlock`;
 copyFileSync(node, making);
 chmodSync(making, 0o755);
-// Names that only a debugger wants; where there are no binutils, the file is an eighth larger.
+// Names that only a debugger wants; where there are no binutils, the file is a sixth larger.
 const isStripped = spawnSync("strip", ["--strip-all", making]).status === 0;
 const blob = ["NODE_SEA_BLOB", `${FOLDER}/blob`, "--sentinel-fuse", FUSE];
 run(process.execPath, [
