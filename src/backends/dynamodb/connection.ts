@@ -93,7 +93,9 @@ export class Connection implements AsyncDisposable {
         if (thrown instanceof LockError) throw last === undefined ? thrown : this.fault(last);
         if (isRefusal(thrown) || isMissing(thrown)) throw thrown;
         if (!isPassing(thrown)) throw this.fault(thrown);
-        last = thrown; // N1
+        // Of one that the call's end cut off nothing is known: what was said before says more.
+        const isCutOff = this.#clock.monotonicMs() >= deadline.atMs;
+        if (last === undefined || !isCutOff) last = thrown; // N1
       }
       const leftMs = deadline.atMs - this.#clock.monotonicMs();
       const pauseMs = Math.random() * backoffMs;

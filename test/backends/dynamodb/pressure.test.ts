@@ -40,6 +40,16 @@ await withDynamodb("dynamodb, under pressure", (stage) => {
     expect(spoilt.proxy.count("PutItem")).toBeLessThan(40);
   });
 
+  it("what is throttled slowly says so too, when the end of the call cuts the last try off", async () => {
+    await using spoilt = await spoiltClient(stage, { timeout: "5s" });
+    spoilt.proxy.fate = ({ operation }) =>
+      operation === "PutItem"
+        ? { ...failure(400, "ThrottlingException"), lateMs: 1500 }
+        : undefined;
+    const [slow] = await spoilt.backend.acquire([ask("slow")]);
+    expect(slow?.kind === "failed" && slow.error.message).toMatch(/is throttled \(Throttling/u);
+  });
+
   it("keys that a batch left over are read again", async () => {
     await using spoilt = await spoiltClient(stage);
     const asks = Array.from({ length: 230 }, (_, n) => ask(`left/${String(n)}`));
