@@ -42,9 +42,10 @@ await withDynamodb("dynamodb, under pressure", (stage) => {
 
   it("what is throttled slowly says so too, when the end of the call cuts the last try off", async () => {
     await using spoilt = await spoiltClient(stage, { timeout: "5s" });
+    const { answer } = failure(400, "ThrottlingException");
     spoilt.proxy.fate = ({ operation }) =>
       operation === "PutItem"
-        ? { ...failure(400, "ThrottlingException"), lateMs: 1500 }
+        ? { lateMs: 1500, change: (carriedOut) => answer ?? carriedOut }
         : undefined;
     const [slow] = await spoilt.backend.acquire([ask("slow")]);
     expect(slow?.kind === "failed" && slow.error.message).toMatch(/is throttled \(Throttling/u);
