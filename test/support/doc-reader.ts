@@ -2,11 +2,11 @@
 
 import { spawn } from "node:child_process";
 import { chmod, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { hostname, tmpdir, userInfo } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { rolldown } from "rolldown";
 import { exchangesOf, type Block } from "./doc-page.js";
+import { freePort } from "./free-port.js";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const MOST_MS = 90_000;
@@ -214,12 +214,4 @@ async function bundle(from: string, to: string): Promise<void> {
   });
   await bundling.write({ file: to, format: "esm" });
   await bundling.close();
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((closed) => server.close(closed));
-  return port;
 }

@@ -143,7 +143,9 @@ export class HoldRun {
   }
 
   get lastDeadlineMs(): number {
-    return this.notes.findLast((note) => note.deadlineMs !== undefined)?.deadlineMs ?? 0;
+    const deadlineMs = this.notes.findLast((note) => note.deadlineMs !== undefined)?.deadlineMs;
+    if (deadlineMs === undefined) throw new Error(`${this.name} has no deadline yet`);
+    return deadlineMs;
   }
 
   /** The living processes that carry this hold's marker. */

@@ -10,6 +10,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { freePort } from "../free-port.js";
+import { freeze } from "../freeze.js";
 
 // Not beside this module: the bench bundles it into another place.
 const HERE = resolve("test/support/servers/dynamodb");
@@ -86,7 +87,7 @@ export class DynamodbServer implements AsyncDisposable {
   }
 
   freeze(): void {
-    this.#child?.kill("SIGSTOP");
+    if (this.#child?.pid !== undefined) freeze(this.#child.pid);
   }
 
   thaw(): void {

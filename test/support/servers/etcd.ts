@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Etcd3, type IOptions } from "etcd3";
 import { freePort } from "../free-port.js";
+import { freeze } from "../freeze.js";
 
 const READY_WITHIN_MS = 30_000;
 
@@ -77,7 +78,7 @@ export class EtcdMember {
   }
 
   freeze(): void {
-    this.#child?.kill("SIGSTOP");
+    if (this.#child?.pid !== undefined) freeze(this.#child.pid);
   }
 
   thaw(): void {

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
 import { describe, it } from "vitest";
 import { freePort } from "../free-port.js";
+import { freeze } from "../freeze.js";
 
 const DEBIAN = "/usr/lib/postgresql";
 const READY_WITHIN_MS = 30_000;
@@ -170,14 +171,14 @@ export class PostgresqlServer implements AsyncDisposable {
 
   /** Stops all its processes in their tracks, or lets them go on. */
   freeze(): void {
-    this.#signalAll("SIGSTOP");
+    this.#eachProcess(freeze);
   }
 
   thaw(): void {
-    this.#signalAll("SIGCONT");
+    this.#eachProcess((pid) => process.kill(pid, "SIGCONT"));
   }
 
-  #signalAll(signal: "SIGSTOP" | "SIGCONT"): void {
+  #eachProcess(act: (pid: number) => void): void {
     const { stdout } = spawnSync("ps", ["-A", "-o", "ppid=,pid="], { encoding: "utf8" });
     const children = stdout
       .split("\n")
@@ -185,7 +186,7 @@ export class PostgresqlServer implements AsyncDisposable {
       .flatMap(([parent, pid]) => (parent === this.processId && pid !== undefined ? [pid] : []));
     for (const pid of [this.processId, ...children]) {
       try {
-        process.kill(pid, signal);
+        act(pid);
       } catch {
         // Its work was done just now.
       }

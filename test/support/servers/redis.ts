@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { freePort } from "../free-port.js";
+import { freeze } from "../freeze.js";
 
 const PROGRAM = "redis-server";
 const READY_WITHIN_MS = 10_000;
@@ -110,7 +111,7 @@ export class RedisServer implements AsyncDisposable {
 
   /** It neither answers nor ends its connections, until it goes on. */
   freeze(): void {
-    this.#process?.kill("SIGSTOP");
+    if (this.#process?.pid !== undefined) freeze(this.#process.pid);
   }
 
   goOn(): void {
