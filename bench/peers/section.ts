@@ -96,10 +96,15 @@ function tableOf(results: readonly Result[]): string {
     results.map(({ name, pairsPerSecond, p50Ms, p99Ms }) => [
       name,
       spread(pairsPerSecond),
-      `${ratio(etcd / pairsPerSecond.median)} ×`,
-      `${ratio(sqlite / pairsPerSecond.median)} ×`,
+      times(etcd / pairsPerSecond.median),
+      times(sqlite / pairsPerSecond.median),
       p50Ms.median.toFixed(1),
       p99Ms.median.toFixed(1),
     ]),
   );
+}
+
+// Not every store is measured each time.
+function times(ofIt: number): string {
+  return Number.isNaN(ofIt) ? "-" : `${ratio(ofIt)} ×`;
 }
