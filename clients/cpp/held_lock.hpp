@@ -400,7 +400,8 @@ class HeldLock {
   // Something has arrived on a stream; nothing when it has ended.
   void heard(Stream* from, const v1::HoldResponse* said) {
     const std::lock_guard guard(mutex_);
-    if (from != stream_) return;
+    // What is over stays so (R2), whatever is read before keep() has left the stream.
+    if (from != stream_ || phase_ == Phase::kOver) return;
     const double now = now_ms();
     if (said == nullptr) {
       leave(now, stream_->server() + " has ended the stream");
