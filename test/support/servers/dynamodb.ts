@@ -33,16 +33,21 @@ export class DynamodbServer implements AsyncDisposable {
   /** Where its tables are kept between two runs; without it they are in memory. */
   readonly #dbPath: string | undefined;
   readonly #home: string;
+  /** Where it unpacks a library at each start, which it leaves behind when it is killed. */
+  readonly #unpacked: string;
   #child: ChildProcess | undefined;
 
-  private constructor(port: number, home: string, dbPath: string | undefined) {
+  private constructor(port: number, home: string, unpacked: string, dbPath: string | undefined) {
     this.port = port;
     this.#home = home;
+    this.#unpacked = unpacked;
     this.#dbPath = dbPath;
   }
 
   static async start(dbPath?: string): Promise<DynamodbServer> {
-    const server = new DynamodbServer(await freePort(), await prepare(), dbPath);
+    const home = await prepare();
+    const unpacked = await mkdtemp(join(tmpdir(), "stormlock-dynamodb-"));
+    const server = new DynamodbServer(await freePort(), home, unpacked, dbPath);
     await server.run();
     return server;
   }
@@ -61,6 +66,7 @@ export class DynamodbServer implements AsyncDisposable {
       [
         ...["-n", "-10", "java"],
         ...["-Xmx384m", "-XX:TieredStopAtLevel=1", `-Djava.library.path=${lib}`],
+        `-Djava.io.tmpdir=${this.#unpacked}`,
         ...["-cp", `${join(lib, "*")}:${this.#home}`, "Launcher"],
         ...["-disableTelemetry", "-port", String(this.port), ...keep],
       ],
@@ -94,8 +100,9 @@ export class DynamodbServer implements AsyncDisposable {
     this.#child?.kill("SIGCONT");
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await rm(this.#unpacked, { recursive: true, force: true });
   }
 
   #listens(): Promise<boolean> {
