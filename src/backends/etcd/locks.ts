@@ -14,6 +14,9 @@
 //   E5. The token is the key's create revision: etcd's history only ever grows.
 //   E6. The last lease id stands in a key of its own, without an etcd lease, written together
 //       with the lock: it is there when the lock has ended, however it ended.
+//   E7. What our own last write has left there is a guess that saves a look. It is good for a write
+//       that compares all that it rests on, and for nothing else: no answer comes from it, and no
+//       etcd lease is kept alive, since that may carry another lock by now.
 
 import type {
   AcquireAnswer,
@@ -28,6 +31,7 @@ import type { Lease } from "../../lock/lease.js";
 import type { Compare, KeyValue, Operation } from "./calls.js";
 import { EtcdFault } from "./faults.js";
 import type { Keys } from "./keys.js";
+import { KnownRows } from "./known-rows.js";
 import type { EtcdLease, LeasePool } from "./lease-pool.js";
 import type { Limit } from "./limit.js";
 import { heldRow, toLease, type HeldRow, type HeldValue, type Row } from "./rows.js";
@@ -51,6 +55,7 @@ export class Locks {
   readonly #shelf: Shelf;
   readonly #leases: LeasePool;
   readonly #clock: Clock;
+  readonly #known = new KnownRows();
 
   constructor(keys: Keys, transactions: Transactions, leases: LeasePool, clock: Clock) {
     this.#keys = keys;
@@ -62,7 +67,9 @@ export class Locks {
 
   /** @throws EtcdFault, as all here */
   async acquire(ask: AcquireAsk, limit: Limit): Promise<AcquireAnswer> {
-    let row = await this.#shelf.read(ask.resource, limit);
+    const isFree = ({ held, last }: Row): boolean =>
+      held === undefined && last?.leaseId !== ask.leaseId;
+    let row = await this.#lookAt(ask.resource, isFree, limit);
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const { held, last } = row;
       if (held !== undefined && held.value.leaseId !== ask.leaseId) {
@@ -70,7 +77,7 @@ export class Locks {
       }
       if (held !== undefined) {
         const ttlS = this.#leases.secondsOf(ask.ttlMs);
-        const outcome = await this.#extend(held, ttlS, limit);
+        const outcome = await this.#extend({ held, last }, ttlS, limit);
         if ("lease" in outcome) return { kind: "granted", lease: outcome.lease, created: false };
         row = outcome.row;
       } else if (last?.leaseId === ask.leaseId) {
@@ -87,10 +94,10 @@ export class Locks {
   async renew({ resource, leaseId, ttlMs }: RenewAsk, limit: Limit): Promise<RenewAnswer> {
     let row = await this.#shelf.read(resource, limit);
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      const { held } = row;
+      const { held, last } = row;
       if (held?.value.leaseId !== leaseId) return { kind: "lost" };
       const ttlS = ttlMs === undefined ? held.value.ttlS : this.#leases.secondsOf(ttlMs);
-      const outcome = await this.#extend(held, ttlS, limit);
+      const outcome = await this.#extend({ held, last }, ttlS, limit);
       if ("lease" in outcome) return { kind: "renewed", lease: outcome.lease };
       row = outcome.row;
     }
@@ -99,11 +106,12 @@ export class Locks {
 
   async release(ask: ReleaseAsk, limit: Limit): Promise<ReleaseAnswer> {
     const { resource, leaseId, ifRevision } = ask;
-    let row = await this.#shelf.read(resource, limit);
+    const isOurs = ({ held }: Row): boolean =>
+      held?.value.leaseId === leaseId && (ifRevision ?? held.revision) === held.revision;
+    let row = await this.#lookAt(resource, isOurs, limit);
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      const { held } = row;
-      if (held?.value.leaseId !== leaseId) return { kind: "not-held" };
-      if (ifRevision !== undefined && held.revision !== ifRevision) return { kind: "not-held" };
+      const { held, last } = row;
+      if (held === undefined || !isOurs(row)) return { kind: "not-held" };
       const result = await this.#transactions.write(
         {
           compare:
@@ -115,6 +123,7 @@ export class Locks {
       );
       if (result.isDone) {
         this.#leases.giveBack({ id: held.etcdLease, ttlS: held.value.grantedS });
+        this.#known.remember(resource, { held: undefined, last });
         return { kind: "released" };
       }
       row = this.#shelf.rowIn(result, resource);
@@ -131,6 +140,11 @@ export class Locks {
   /** The lease of a key that a range had. */
   listed(found: KeyValue, limit: Limit): Promise<Lease> {
     return this.#seen(heldRow(found, this.#keys.heldResource(found.key)), limit);
+  }
+
+  // E7: as our own last write has left it, if that is what a write can rest on.
+  async #lookAt(resource: string, isOfUse: (row: Row) => boolean, limit: Limit): Promise<Row> {
+    return this.#known.take(resource, isOfUse) ?? this.#shelf.read(resource, limit);
   }
 
   // A lock that is free, as far as is known.
@@ -153,15 +167,18 @@ export class Locks {
     if (!result.isDone) return { row: this.#shelf.rowIn(result, resource) };
     const { revision } = result;
     const held = { value, etcdLease: lease.id, token: revision, revision };
-    if (!isOfOneLeader(lease, result)) return this.#extend(held, lease.ttlS, limit);
+    const last = { leaseId, keptUntilMs, revision };
+    if (!isOfOneLeader(lease, result)) return this.#extend({ held, last }, lease.ttlS, limit);
+    this.#known.remember(resource, { held, last });
     return { lease: this.#granted(held, lease) };
   }
 
   // E3, E4
-  async #extend(held: HeldRow, ttlS: number, limit: Limit): Promise<Outcome> {
+  async #extend(row: TakenRow, ttlS: number, limit: Limit): Promise<Outcome> {
+    const { held } = row;
     if (ttlS === held.value.grantedS) {
       const kept = await this.#leases.keepAlive(held.etcdLease, limit);
-      return kept === undefined ? this.#ended(held, limit) : this.#write(held, ttlS, kept, limit);
+      return kept === undefined ? this.#ended(held, limit) : this.#write(row, ttlS, kept, limit);
     }
     if (ttlS < held.value.grantedS) {
       const { ms, term } = await this.#leases.remaining(held.etcdLease, limit);
@@ -169,22 +186,22 @@ export class Locks {
         // It lives as if it had been kept alive so much earlier.
         const sinceMs = this.#clock.monotonicMs() + ms - held.value.grantedS * 1000;
         const lease = { id: held.etcdLease, ttlS: held.value.grantedS, sinceMs, term };
-        return this.#write(held, ttlS, lease, limit);
+        return this.#write(row, ttlS, lease, limit);
       }
     }
-    return this.#write(held, ttlS, await this.#leases.take(ttlS, limit), limit);
+    return this.#write(row, ttlS, await this.#leases.take(ttlS, limit), limit);
   }
 
   // Proves that the lock is there, and puts it on the lease: its own, or another.
-  async #write(held: HeldRow, ttlS: number, lease: EtcdLease, limit: Limit): Promise<Outcome> {
-    const { resource, keptUntilMs: keptMs } = held.value;
+  async #write(row: TakenRow, ttlS: number, lease: EtcdLease, limit: Limit): Promise<Outcome> {
+    const { held } = row;
+    const { resource, leaseId, keptUntilMs: keptMs } = held.value;
     const isMoving = lease.id !== held.etcdLease;
     const isKeptLong = keptMs >= this.#keepUntil(lease.ttlS) - KEEP_SPARE_MS;
+    const keptUntilMs = isKeptLong ? keptMs : this.#keepUntil(lease.ttlS);
     const value = {
-      ...held.value,
-      ttlS: isMoving ? lease.ttlS : ttlS,
-      grantedS: lease.ttlS,
-      keptUntilMs: isKeptLong ? keptMs : this.#keepUntil(lease.ttlS),
+      ...{ ...held.value, keptUntilMs },
+      ...{ ttlS: isMoving ? lease.ttlS : ttlS, grantedS: lease.ttlS },
     };
     const write = {
       resource,
@@ -200,9 +217,14 @@ export class Locks {
     if (result === undefined) return { row: await this.#shelf.read(resource, limit) };
     if (!result.isDone) return { row: this.#shelf.rowIn(result, resource) };
     if (isMoving) this.#leases.giveBack({ id: held.etcdLease, ttlS: held.value.grantedS });
-    const row = { ...held, value, etcdLease: lease.id, revision: result.revision };
-    if (!isOfOneLeader(lease, result)) return { row: { held: row, last: undefined } };
-    return { lease: this.#granted(row, lease) };
+    const { revision } = result;
+    const written = {
+      held: { ...held, value, etcdLease: lease.id, revision },
+      last: isKeptLong ? row.last : { leaseId, keptUntilMs, revision },
+    };
+    if (!isOfOneLeader(lease, result)) return { row: written };
+    this.#known.remember(resource, written);
+    return { lease: this.#granted(written.held, lease) };
   }
 
   // etcd says that the lease has ended: then its key has gone with it, or has been moved.
@@ -256,6 +278,10 @@ export class Locks {
 
 /** Done, or what is there instead. */
 type Outcome = { readonly lease: Lease } | { readonly row: Row };
+
+interface TakenRow extends Row {
+  readonly held: HeldRow;
+}
 
 interface Write {
   readonly resource: string;

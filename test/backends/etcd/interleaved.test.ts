@@ -1,59 +1,11 @@
 // Two clients, one of which is stopped between its look and its write.
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Txn } from "../../../src/backends/etcd/calls.js";
-import { Cluster } from "../../../src/backends/etcd/cluster.js";
-import { Keys } from "../../../src/backends/etcd/keys.js";
-import { LeasePool } from "../../../src/backends/etcd/lease-pool.js";
-import { Limit } from "../../../src/backends/etcd/limit.js";
-import { Locks } from "../../../src/backends/etcd/locks.js";
-import { connector } from "../../../src/backends/etcd/member.js";
-import { accessOf } from "../../../src/backends/etcd/settings.js";
-import { Transactions, type WriteResult } from "../../../src/backends/etcd/transactions.js";
 import type { Backend } from "../../../src/lock/backend.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
-import { systemClock } from "../../../src/system-clock.js";
 import { EtcdServer } from "../../support/servers/etcd.js";
+import { limit, SlowClient } from "./slow-client.js";
 import { ask, holder, missing, open, take } from "./stage.js";
-
-class Interrupted extends Transactions {
-  /** What happens before the next write, once. */
-  before: (() => Promise<unknown>) | undefined;
-
-  override async write(txn: Txn, limit: Limit): Promise<WriteResult> {
-    const { before } = this;
-    this.before = undefined;
-    await before?.();
-    return super.write(txn, limit);
-  }
-}
-
-class SlowClient implements AsyncDisposable {
-  readonly locks: Locks;
-  readonly transactions: Interrupted;
-  readonly leases: LeasePool;
-  readonly #cluster: Cluster;
-
-  constructor(cluster: Cluster) {
-    this.#cluster = cluster;
-    this.transactions = new Interrupted(cluster, systemClock);
-    this.leases = new LeasePool(cluster, systemClock);
-    const keys = new Keys("stormlock/");
-    this.locks = new Locks(keys, this.transactions, this.leases, systemClock);
-  }
-
-  static async open(server: EtcdServer): Promise<SlowClient> {
-    const access = accessOf({ hosts: server.hosts });
-    return new SlowClient(new Cluster(access, await connector(access), systemClock));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.leases.close();
-    this.#cluster.close();
-  }
-}
-
-const limit = (): Limit => new Limit(systemClock, 5000);
 
 describe.skipIf(missing !== undefined)("between a look and a write", () => {
   let server: EtcdServer;
