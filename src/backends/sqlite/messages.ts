@@ -68,6 +68,8 @@ export type FromWorker =
 export interface WorkerOptions {
   readonly path: string;
   readonly busyMs: number;
+  /** Up to which number requests have been given up; shared memory. */
+  readonly givenUp: BigInt64Array;
   /** For tests: another boot than the real one. */
   readonly bootId: string | undefined;
   /** For tests: how many µs the clocks are ahead of the real ones; shared memory. */

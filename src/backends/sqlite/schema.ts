@@ -28,6 +28,9 @@ const TABLES = `
     reason     TEXT NOT NULL,
     labels     TEXT NOT NULL     -- JSON
   ) STRICT, WITHOUT ROWID;
+  -- For lists: of the rows of a day hardly any is held. 860 000 rows, ten of them held: 60 ms
+  -- without it, 0.1 with it, in the thread that renews.
+  CREATE INDEX held ON leases (resource) WHERE NOT released;
   CREATE TABLE store (
     id           INTEGER PRIMARY KEY CHECK (id = 1),
     boot         TEXT NOT NULL,

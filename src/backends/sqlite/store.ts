@@ -63,8 +63,12 @@ export class Store {
     );
   }
 
-  /** Whether another connection has released something since this was last asked. */
+  /**
+   * Whether another connection has released something since this was last asked. A file that has
+   * been replaced, or has to be opened anew, is left to whoever asks a question: he must be told.
+   */
   othersReleased(): boolean {
+    if (this.#connection?.inode !== inodeOf(this.#options.path)) return false;
     return this.#guarded((connection) => {
       const version = connection.dataVersion.get()?.["data_version"];
       if (version === this.#seenVersion && this.#seenReleases !== undefined) return false;

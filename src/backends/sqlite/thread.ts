@@ -3,6 +3,8 @@
 //   C1. Every call settles: by its answer, by the worker's end, or when its time is up.
 //   C2. A worker that has ended by itself is replaced at the next call.
 //   C3. After close no call is taken, and those under way are answered first.
+//   C4. What was given up before the worker came to it is not carried out any more: it was asked
+//       by somebody who may be gone, and a renewal that late would outlive its heartbeat.
 
 import type { Worker } from "node:worker_threads";
 import type { Clock } from "../../lock/clock.js";
@@ -40,6 +42,7 @@ export interface StoreDesk extends AsyncDisposable {
 
 export class StoreThread implements StoreDesk {
   readonly #options: WorkerOptions;
+  readonly #givenUp = new BigInt64Array(new SharedArrayBuffer(8)); // C4
   readonly #clock: Clock;
   readonly #onReleased: () => void;
   readonly #calls = new Map<number, Call>();
@@ -50,8 +53,8 @@ export class StoreThread implements StoreDesk {
   #lastId = 0;
   #stopTimer: (() => void) | undefined;
 
-  constructor(options: WorkerOptions, clock: Clock, onReleased: () => void) {
-    this.#options = options;
+  constructor(options: Omit<WorkerOptions, "givenUp">, clock: Clock, onReleased: () => void) {
+    this.#options = { ...options, givenUp: this.#givenUp };
     this.#clock = clock;
     this.#onReleased = onReleased;
   }
@@ -193,6 +196,7 @@ export class StoreThread implements StoreDesk {
         return;
       }
       this.#calls.delete(id);
+      Atomics.store(this.#givenUp, 0, BigInt(id));
       failed(this.#silentError());
     }
   }

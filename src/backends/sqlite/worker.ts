@@ -79,6 +79,7 @@ function answerGroup(open: Store, first: Request): void {
   let asks = 0;
   for (let request: Request | undefined = first; request !== undefined; request = next()) {
     const [id, question] = request;
+    if (id > 0 && id <= Atomics.load(options.givenUp, 0)) continue; // C4
     if (question[0] === "close") closing = id;
     else if (question[0] === "watch") watch(open, question[1]);
     else if (isRead(question)) reads.push([id, question]);

@@ -76,6 +76,36 @@ describe("the store's thread", () => {
     }
   });
 
+  it("does not carry out what was given up before it came to it", async () => {
+    await using file = await storeFile();
+    const clock = new FakeClock();
+    await using backend = await openSqlite({ path: file.path }, { clock }, { busyMs: 600_000 });
+    const lease = await take(backend, "held");
+    const other = await file.raw();
+    try {
+      other.exec("BEGIN IMMEDIATE");
+      // The first is begun and waits for the file; the others wait for the first.
+      const first = expect(take(backend, "first")).rejects.toThrow(/not answered for 10 s/u);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const calls = [
+        take(backend, "second"),
+        backend.renew([{ ...lease, ttlMs: 600_000 }]),
+        backend.release([lease]),
+      ];
+      const settled = Promise.allSettled(calls);
+      await clock.advance(10_000);
+      await first;
+      for (const call of await settled) expect(call.status).toBe("rejected");
+    } finally {
+      other.exec("ROLLBACK");
+      other.close();
+    }
+    // Answered after whatever is still to be done.
+    expect((await holder(backend, "held"))?.revision).toBe(lease.revision);
+    expect(await holder(backend, "second")).toBeUndefined();
+    await take(backend, "second");
+  });
+
   it("that dies fails the calls under way, and the next call starts another", async () => {
     await using file = await storeFile();
     const threads: { postMessage(nonsense: null): void }[] = [];

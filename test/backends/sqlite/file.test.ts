@@ -106,6 +106,37 @@ describe("a store file", () => {
     await expect(backend.current(["b"])).rejects.toMatchObject(unavailable(/removed or replaced/u));
     expect(await holder(backend, "b")).toBeUndefined();
   });
+
+  it("that was replaced while somebody waits is noticed by whoever asks, not by the look for releases", async () => {
+    await using file = await storeFile();
+    await using backend = await file.open();
+    backend.watch?.(() => undefined);
+    await take(backend, "a");
+    await rename(file.path, `${file.path}.old`);
+    await using other = await file.open();
+    await take(other, "b");
+    await new Promise((resolve) => setTimeout(resolve, 200)); // four looks
+    await expect(backend.acquire([ask("a")])).rejects.toMatchObject(
+      unavailable(/removed or replaced/u),
+    );
+    await take(backend, "a");
+  });
+
+  it("is not walked through by a list: what has ended costs it nothing", async () => {
+    await using file = await storeFile();
+    await using backend = await file.open();
+    await take(backend, "a");
+    const raw = await file.raw();
+    const plan = raw
+      .prepare(
+        `EXPLAIN QUERY PLAN SELECT resource FROM leases
+         WHERE resource >= x'00' AND resource < x'ff' AND NOT released AND expires_us > 0
+         ORDER BY resource LIMIT 10`,
+      )
+      .all();
+    raw.close();
+    expect(plan.map(({ detail }) => detail)).toEqual([expect.stringContaining("INDEX held")]);
+  });
 });
 
 describe("a file system over the network", () => {
