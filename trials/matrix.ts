@@ -12,8 +12,7 @@ import type { Plan } from "./trial.js";
 import type { Wrapper } from "./wrappers.js";
 
 const AT_A_TIME = 8;
-const TTL_MS = 2000;
-const GRACE_MS = TTL_MS / 4; // What `stormlock hold` takes when nothing is said.
+const GRACE_SHARE = 1 / 4; // What `stormlock hold` takes when nothing is said.
 // So that every moment between two heartbeats, 667 ms apart, is met.
 const STRIKES_WITHIN_MS = 1000;
 const EARLY_SHARE = 1 / 4;
@@ -22,19 +21,25 @@ const MOST_VOID_SHARE = 1 / 2;
 
 const TRIALS = { embedded: 104, others: 32, quick: SHAPES.length, peers: 16 };
 
-/** Plays what the options ask for with one wrapper, and hands over each trial as it ends. */
+/**
+ * Plays what the options ask for with one wrapper, and hands over each trial as it ends.
+ * @returns whether each fault had all its trials: a machine may be too busy for that
+ */
 export async function playAll(
   wrapper: Wrapper,
   options: Options,
   say: (line: string) => void,
   take: (judged: Judged) => void,
-): Promise<void> {
+): Promise<boolean> {
+  let isWhole = true;
   for (const store of storesOf(wrapper, options)) {
     await using stage = await Stage.open(store, wrapper.asksDaemons);
     for (const fault of options.faults.filter((name) => wrapper.faults.includes(name))) {
-      await playFault(wrapper, fault, stage, countOf(wrapper, store, options), options, say, take);
+      const count = countOf(wrapper, store, options);
+      isWhole = (await playFault(wrapper, fault, stage, count, options, say, take)) && isWhole;
     }
   }
+  return isWhole;
 }
 
 function storesOf(wrapper: Wrapper, { stores, isQuick }: Options): readonly StoreName[] {
@@ -57,7 +62,7 @@ async function playFault(
   { seed }: Options,
   say: (line: string) => void,
   take: (judged: Judged) => void,
-): Promise<void> {
+): Promise<boolean> {
   const fault = wrapper.hasLease ? FAULTS[faultName] : withoutLease(FAULTS[faultName]);
   const random = randomFrom(seed ^ hashOf(`${wrapper.name} ${stage.storeName} ${faultName}`));
   let played = 0;
@@ -67,7 +72,8 @@ async function playFault(
     const plans = Array.from({ length: size }, (): Plan => {
       number++;
       return {
-        ...{ wrapper, faultName, fault, seed, ttlMs: TTL_MS, graceMs: GRACE_MS },
+        ...{ wrapper, faultName, fault, seed },
+        ...{ ttlMs: wrapper.ttlMs, graceMs: wrapper.ttlMs * GRACE_SHARE },
         trial: [wrapperName(wrapper), stage.storeName, faultName, String(number)].join("-"),
         shape: SHAPES[number % SHAPES.length] ?? "plain",
         ...momentOf(random, fault.strikes === "wrapper"),
@@ -81,6 +87,7 @@ async function playFault(
     }
     say(`${wrapper.name}, ${stage.storeName}, ${faultName}: ${String(played)}/${String(count)}`);
   }
+  return played >= count;
 }
 
 function momentOf(random: Random, canBeEarly: boolean): Pick<Plan, "strikeAfterMs" | "isEarly"> {

@@ -27,7 +27,7 @@ export const USAGE = `Runs wrappers against each other while something fails, an
   --trials   how many of each fault; 104 on the embedded store and 32 on the others when left out
   --seed     repeats the choices of a run, which tells its seed
   --json     writes every trial there
-  --wrapper  stormlock, flock, etcdctl, or a program that takes RESOURCE COMMAND...
+  --wrapper  stormlock, flock, etcdctl, consul, or a program that takes RESOURCE COMMAND...
   --peers    the other wrappers that are installed, too: what they do wrong is told, no failure
 `;
 

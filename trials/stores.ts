@@ -2,8 +2,9 @@ import { join } from "node:path";
 import { EtcdServer } from "../test/support/servers/etcd.js";
 import { PostgresqlServer } from "../test/support/servers/postgresql.js";
 import { RedisServer } from "../test/support/servers/redis.js";
+import { openConsul } from "./consul.js";
 
-export const STORE_NAMES = ["embedded", "postgresql", "redis", "etcd"] as const;
+export const STORE_NAMES = ["embedded", "postgresql", "redis", "etcd", "consul"] as const;
 export type StoreName = (typeof STORE_NAMES)[number];
 
 /** A store that runs for real. */
@@ -28,6 +29,8 @@ export async function openStore(name: StoreName, folder: string): Promise<Store>
       return await openRedis();
     case "etcd":
       return await openEtcd();
+    case "consul":
+      return await openConsul(folder);
   }
 }
 

@@ -25,10 +25,6 @@ const SILENT_WAIT_MS = 600;
 const END_WITHIN_MS = 15_000;
 const ORPHANS_SEEN_MS = 1500;
 
-/** How long a successor may wait for the lock, beyond the ttl, before the trial is given up. */
-const SERVED_WITHIN_MS = { ours: 20_000, others: 4000 };
-const HOLDER_LIVES_S = { ours: 60, others: 9 };
-
 export interface Plan {
   readonly trial: string;
   readonly seed: number;
@@ -125,10 +121,9 @@ export class Trial implements AsyncDisposable {
 
   /** Until the second command lives. @returns whether it does */
   async served(): Promise<boolean> {
-    const { ttlMs } = this.#plan;
-    return (
-      (await until(() => this.#hasBegun("b"), ttlMs + this.#limits(SERVED_WITHIN_MS))) === true
-    );
+    const { ttlMs, wrapper } = this.#plan;
+    const withinMs = ttlMs + wrapper.servedWithinMs;
+    return (await until(() => this.#hasBegun("b"), withinMs)) === true;
   }
 
   /** The fault was taken back for the second wrapper to be served at all. */
@@ -177,7 +172,7 @@ export class Trial implements AsyncDisposable {
     const { trial, wrapper, shape, ttlMs, faultName } = this.#plan;
     const life =
       role === "a"
-        ? [shape, String(this.#limits(HOLDER_LIVES_S)), String(HOLDER_CODE)]
+        ? [shape, String(wrapper.holderLivesS), String(HOLDER_CODE)]
         : ["plain", String(SUCCESSOR_LIVES_S), String(SUCCESSOR_CODE)];
     const command = ["perl", COMMAND, this.#lives, `${trial}.${role}`, ...life];
     const isBlocked = role === "a" && faultName === "loop-block";
@@ -194,10 +189,6 @@ export class Trial implements AsyncDisposable {
   #server(which: "first" | "second"): string {
     if (this.#plan.wrapper.asksDaemons) return this.#stage[which].address;
     return this.#stage.store.address ?? "";
-  }
-
-  #limits({ ours, others }: { readonly ours: number; readonly others: number }): number {
-    return this.#plan.wrapper.name === "stormlock" ? ours : others;
   }
 
   /** Whether a command has written its first stamp. */

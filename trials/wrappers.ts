@@ -30,12 +30,24 @@ export interface Wrapper {
   /** The stores that it knows; the first is taken unless one is asked for. */
   readonly stores: readonly StoreName[];
   readonly faults: readonly FaultName[];
+  /** The shortest that it can do, or 2 s. */
+  readonly ttlMs: number;
+  /** How long, beyond the ttl, whoever waits may wait before a trial is given up. */
+  readonly servedWithinMs: number;
+  /** How long the first command lives when nobody ends it: beyond both together. */
+  readonly holderLivesS: number;
   /** What it says when it waits; nothing when it says nothing. */
   readonly waits?: RegExp;
   argv(place: Place): readonly string[];
 }
 
+const TTL_MS = 2000;
+// On a machine that has better things to do than this.
+const PATIENT = { ttlMs: TTL_MS, servedWithinMs: 20_000, holderLivesS: 60 };
+const BRIEF = { ttlMs: TTL_MS, servedWithinMs: 4000, holderLivesS: 9 };
+
 const stormlock: Wrapper = {
+  ...PATIENT,
   ...{ name: "stormlock", isOurs: true, hasLease: true, asksDaemons: true },
   stores: ["embedded", "postgresql", "redis", "etcd"],
   faults: [
@@ -50,12 +62,14 @@ const stormlock: Wrapper = {
 };
 
 const flock: Wrapper = {
+  ...BRIEF,
   ...{ name: "flock", isOurs: false, hasLease: false, asksDaemons: false, stores: ["embedded"] },
   faults: ["wrapper-stop", "wrapper-kill", "wrapper-hup"],
   argv: ({ resource, folder, command }) => ["flock", join(folder, resource), ...command],
 };
 
 const etcdctl: Wrapper = {
+  ...BRIEF,
   ...{ name: "etcdctl", isOurs: false, hasLease: true, asksDaemons: false, stores: ["etcd"] },
   faults: ["wrapper-stop", "wrapper-kill", "wrapper-hup", "packets-drop", "store-stop"],
   argv: ({ resource, server, ttlMs, command }) => [
@@ -64,7 +78,18 @@ const etcdctl: Wrapper = {
   ],
 };
 
-const KNOWN = [stormlock, flock, etcdctl];
+// Its sessions have 15 s, end by themselves within twice that, and keep their lock from others for
+// 15 s more (its defaults, which the command has no flags for).
+const consul: Wrapper = {
+  ...{ name: "consul", isOurs: false, hasLease: true, asksDaemons: false, stores: ["consul"] },
+  ...{ ttlMs: 15_000, servedWithinMs: 45_000, holderLivesS: 90 },
+  faults: ["wrapper-stop", "wrapper-kill", "wrapper-hup", "packets-drop", "store-stop"],
+  argv: ({ resource, server, command }) => [
+    ...["consul", "lock", "-http-addr", `http://${server}`, resource, ...command],
+  ],
+};
+
+const KNOWN = [stormlock, flock, etcdctl, consul];
 
 /** One by its name, or any program that takes `PROGRAM RESOURCE COMMAND...`, by its path. */
 export function wrapperOf(name: string): Wrapper {
@@ -78,6 +103,7 @@ export function wrapperOf(name: string): Wrapper {
   return {
     ...{ name, isOurs: true, hasLease: true, asksDaemons: false, stores: ["embedded"] },
     faults: ["wrapper-stop", "wrapper-kill", "wrapper-hup"],
+    ...BRIEF,
     argv: ({ resource, folder, command }) => [path, join(folder, resource), ...command],
   };
 }
@@ -89,5 +115,6 @@ export function installedPeers(): Wrapper[] {
   return [
     ...(has("flock", "--version") ? [flock] : []),
     ...(has("etcdctl", "version") && has("etcd", "--version") ? [etcdctl] : []),
+    ...(has("consul", "version") ? [consul] : []),
   ];
 }
