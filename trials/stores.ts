@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { EtcdServer } from "../test/support/servers/etcd.js";
 import { PostgresqlServer } from "../test/support/servers/postgresql.js";
 import { RedisServer } from "../test/support/servers/redis.js";
-import { openConsul } from "./consul.js";
+import { ConsulServer } from "./consul-server.js";
 
 export const STORE_NAMES = ["embedded", "postgresql", "redis", "etcd", "consul"] as const;
 export type StoreName = (typeof STORE_NAMES)[number];
@@ -95,9 +95,23 @@ async function openRedis(): Promise<Store> {
 
 async function openEtcd(): Promise<Store> {
   const server = await EtcdServer.start();
+  return thawing(server, `type = "etcd"\nhosts = [${JSON.stringify(server.address)}]`);
+}
+
+// Our daemons know no such store.
+async function openConsul(folder: string): Promise<Store> {
+  return thawing(await ConsulServer.start(folder), "");
+}
+
+interface Thawing extends AsyncDisposable {
+  readonly address: string;
+  freeze(): void;
+  thaw(): void;
+}
+
+function thawing(server: Thawing, settings: string): Store {
   return {
-    settings: `type = "etcd"\nhosts = [${JSON.stringify(server.address)}]`,
-    address: server.address,
+    ...{ settings, address: server.address },
     freeze: () => {
       server.freeze();
     },
