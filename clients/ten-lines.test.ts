@@ -13,6 +13,7 @@ import { blocksOf, type Block } from "../test/support/doc-page.js";
 import { missingCpp } from "./cpp/toolchain.js";
 import { missingGo, runGo } from "./go/toolchain.js";
 import { missingPython, preparePython, venvPython } from "./python/toolchain.js";
+import { isCi } from "../test/support/ci.js";
 
 const MOST_LINES = 10;
 const SERVER = "127.0.0.1:7420";
@@ -83,7 +84,6 @@ const LANGUAGES: readonly Shown[] = [
   },
 ];
 
-const isCi = process.env["CI"] !== undefined;
 const named = (name: string, missing: string | undefined): string =>
   missing === undefined ? name : `${name} (needs: ${missing})`;
 

@@ -9,13 +9,14 @@ import { HoldHome } from "../../test/support/hold-cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import { Actor } from "../contract/actor.js";
 import { buildCpp, buildProgram, CPP_HOME, cppActor, missingCpp } from "./toolchain.js";
+import { isCi } from "../../test/support/ci.js";
 
 const PREPARED_WITHIN_MS = 600_000;
 const WITHIN_MS = 500_000;
 const MOST_LINES = 10;
 
 const missing = missingCpp();
-const isSkipped = missing !== undefined && process.env["CI"] === undefined;
+const isSkipped = missing !== undefined && !isCi;
 const readme = join(CPP_HOME, "README.md");
 
 describe(`the C++ example${missing === undefined ? "" : ` (needs: ${missing})`}`, () => {

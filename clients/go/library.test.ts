@@ -10,6 +10,7 @@ import { Authority } from "../../test/rpc/support/certificates.js";
 import { CliHome } from "../../test/support/cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import { missingGo, runGo } from "./toolchain.js";
+import { isCi } from "../../test/support/ci.js";
 
 // Nothing is cached on a fresh machine.
 const WITHIN_MS = 900_000;
@@ -20,7 +21,7 @@ const PAIRS = [
 ] as const;
 
 const missing = missingGo();
-const isSkipped = missing !== undefined && process.env["CI"] === undefined;
+const isSkipped = missing !== undefined && !isCi;
 
 describe(`the Go library${missing === undefined ? "" : ` (needs: ${missing})`}`, () => {
   const test = isSkipped ? it.skip : it;

@@ -17,13 +17,14 @@ import {
   prepareJava,
   runJava,
 } from "./toolchain.js";
+import { isCi } from "../../test/support/ci.js";
 
 const WITHIN_MS = 300_000;
 const PREPARED_WITHIN_MS = 600_000;
 const MOST_LINES = 10;
 
 const missing = missingJava();
-const test = missing === undefined || process.env["CI"] !== undefined ? it : it.skip;
+const test = missing === undefined || isCi ? it : it.skip;
 const named = (name: string): string =>
   missing === undefined ? name : `${name} (needs: ${missing})`;
 
@@ -35,7 +36,7 @@ const [tenLines = "", withTls = ""] = shown;
 describe("the example for Java", () => {
   beforeAll(async () => {
     if (missing === undefined) await prepareJava();
-    else if (process.env["CI"] !== undefined) throw new Error(missing);
+    else if (isCi) throw new Error(missing);
   }, PREPARED_WITHIN_MS);
 
   test(

@@ -7,6 +7,7 @@ import { podSpecOf, type Manifest, type PodSpec } from "./play/model.js";
 import { missingNamespaces, PlayNode } from "./play/namespaces.js";
 import { PlayPod } from "./play/pod.js";
 import { checked, missingRenderer, prepareRenderer, rendered } from "./toolchain.js";
+import { isCi } from "../../test/support/ci.js";
 
 /** Nothing is compiled yet on a fresh machine. */
 export const MADE_WITHIN_MS = 900_000;
@@ -17,7 +18,7 @@ const SERVICES = ["stormlock.stormlock.svc", "stormlock-each.stormlock.svc"];
 const missing = missingRenderer() ?? (await missingNamespaces());
 /** What is said of a play's tests: what they need, where that is missing. */
 export const needs = missing === undefined ? "" : ` (needs: ${missing})`;
-export const isSkipped = missing !== undefined && process.env["CI"] === undefined;
+export const isSkipped = missing !== undefined && !isCi;
 
 export class RecipeScene implements AsyncDisposable {
   readonly node: PlayNode;
