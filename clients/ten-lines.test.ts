@@ -8,12 +8,12 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { rolldown } from "rolldown";
 import { describe, expect, it } from "vitest";
+import { isCi } from "../test/support/ci.js";
 import { CliHome } from "../test/support/cli.js";
 import { blocksOf, type Block } from "../test/support/doc-page.js";
 import { missingCpp } from "./cpp/toolchain.js";
 import { missingGo, runGo } from "./go/toolchain.js";
 import { missingPython, preparePython, venvPython } from "./python/toolchain.js";
-import { isCi } from "../test/support/ci.js";
 
 const MOST_LINES = 10;
 const SERVER = "127.0.0.1:7420";

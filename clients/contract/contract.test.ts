@@ -1,8 +1,8 @@
 import { beforeAll, describe, it } from "vitest";
+import { isCi } from "../../test/support/ci.js";
 import { clients } from "./clients.js";
 import { Scene } from "./scene.js";
 import { scenarios } from "./scenarios.js";
-import { isCi } from "../../test/support/ci.js";
 
 const WITHIN_MS = 90_000;
 const PREPARED_WITHIN_MS = 600_000;

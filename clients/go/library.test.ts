@@ -7,10 +7,10 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { Authority } from "../../test/rpc/support/certificates.js";
+import { isCi } from "../../test/support/ci.js";
 import { CliHome } from "../../test/support/cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import { missingGo, runGo } from "./toolchain.js";
-import { isCi } from "../../test/support/ci.js";
 
 // Nothing is cached on a fresh machine.
 const WITHIN_MS = 900_000;

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { Authority } from "../../test/rpc/support/certificates.js";
+import { isCi } from "../../test/support/ci.js";
 import { CliHome } from "../../test/support/cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import {
@@ -17,7 +18,6 @@ import {
   prepareJava,
   runJava,
 } from "./toolchain.js";
-import { isCi } from "../../test/support/ci.js";
 
 const WITHIN_MS = 300_000;
 const PREPARED_WITHIN_MS = 600_000;

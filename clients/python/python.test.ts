@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { Authority } from "../../test/rpc/support/certificates.js";
+import { isCi } from "../../test/support/ci.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import { HoldHome } from "../../test/support/hold-cli.js";
 import { missingPython, preparePython, PYTHON_HOME, venvPython } from "./toolchain.js";
-import { isCi } from "../../test/support/ci.js";
 
 const PREPARED_WITHIN_MS = 600_000;
 const WITHIN_MS = 120_000;

@@ -1,10 +1,10 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { isCi } from "../../test/support/ci.js";
 import { hostMs, pause } from "../../test/support/hold-cli.js";
 import { stores } from "../../test/support/stores.js";
 import { Cluster, type Held } from "./cluster.js";
 import { Crew, missing, prepareCrew } from "./crew.js";
 import { Turns } from "./turns.js";
-import { isCi } from "../../test/support/ci.js";
 
 const TTL_MS = 10_000;
 const WITHIN_MS = 240_000;

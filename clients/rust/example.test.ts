@@ -5,6 +5,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { isCi } from "../../test/support/ci.js";
 import { CliHome } from "../../test/support/cli.js";
 import { blocksOf, type Block } from "../../test/support/doc-page.js";
 import { freePort } from "../../test/support/free-port.js";
@@ -16,7 +17,6 @@ import {
   runCargo,
   RUST_HOME,
 } from "./toolchain.js";
-import { isCi } from "../../test/support/ci.js";
 
 // Nothing is cached on a fresh machine.
 const WITHIN_MS = 900_000;

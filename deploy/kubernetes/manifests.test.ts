@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LIVENESS } from "../../src/rpc/grpc/door.js";
+import { isCi } from "../../test/support/ci.js";
 import { CliHome } from "../../test/support/cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import {
@@ -22,7 +23,6 @@ import {
   prepareRenderer,
   rendered,
 } from "./toolchain.js";
-import { isCi } from "../../test/support/ci.js";
 
 // The first that runs native sidecars by itself, and the newest that the package knows.
 const VERSIONS = ["1.29", "1.37"];

@@ -2,12 +2,12 @@
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { isCi } from "../../test/support/ci.js";
 import { CliHome, PROGRAM, type Ended } from "../../test/support/cli.js";
 import { podSpecOf, type Manifest, type PodSpec } from "./play/model.js";
 import { missingNamespaces, PlayNode } from "./play/namespaces.js";
 import { PlayPod } from "./play/pod.js";
 import { checked, missingRenderer, prepareRenderer, rendered } from "./toolchain.js";
-import { isCi } from "../../test/support/ci.js";
 
 /** Nothing is compiled yet on a fresh machine. */
 export const MADE_WITHIN_MS = 900_000;

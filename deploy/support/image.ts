@@ -6,8 +6,8 @@ import { chown, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
-import { missingBinary, prepareBinary } from "./binary.js";
 import { skipped } from "../../test/support/ci.js";
+import { missingBinary, prepareBinary } from "./binary.js";
 
 const run = promisify(execFile);
 

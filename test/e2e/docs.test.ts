@@ -17,9 +17,9 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { isCi } from "../support/ci.js";
 import { blocksOf, normalized, pages, type Block } from "../support/doc-page.js";
 import { Reader } from "../support/doc-reader.js";
-import { isCi } from "../support/ci.js";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const PAGES = pages(ROOT);
