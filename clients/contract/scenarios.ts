@@ -35,6 +35,7 @@ const holding: readonly Scenario[] = [
       expect((await rival.current("r"))?.token).toBe(token);
       actor.release("r");
       await actor.until("r", "it is released", ({ isReleased }) => isReleased);
+      expect(actor.told("r").wasKept).toBe(true);
       const { hold, atMs } = await taken(rival, "r");
       expect(hold.token).toBeGreaterThan(token);
       await pause(ARRIVED_MS);
@@ -238,6 +239,39 @@ const holding: readonly Scenario[] = [
       const lostAtMs = hostMs();
       await pause(ARRIVED_MS);
       for (const name of names) expect(actor.lastHeldAtMs(name), name).toBeLessThan(lostAtMs);
+    },
+  },
+  {
+    name: "what somebody has released by its id is lost, for who releases it a moment later, too",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const rival = scene.rival(daemon);
+      const actor = scene.actor([daemon.address]);
+      actor.hold(order("r", KEPT_TTL_MS));
+      await actor.granted("r");
+      const lease = await rival.current("r");
+      expect(await rival.release("r", lease?.leaseId ?? "")).toBe("released");
+      actor.release("r");
+      const told = await actor.until("r", "it is released", ({ isReleased }) => isReleased);
+      expect(told.wasKept).toBe(false);
+    },
+  },
+  {
+    name: "a release whose answer is lost is one: that the lease is gone then is no loss",
+    play: async (scene: Scene): Promise<void> => {
+      const daemon = await scene.daemon();
+      const proxy = await scene.proxy(daemon);
+      const rival = scene.rival(daemon);
+      const actor = scene.actor([proxy.address]);
+      actor.hold(order("r", KEPT_TTL_MS));
+      await actor.granted("r");
+      proxy.pass({ kind: "frozen" }, "down");
+      actor.release("r");
+      while ((await rival.current("r")) !== undefined) await pause(20);
+      proxy.cut();
+      proxy.pass({ kind: "free" }, "down");
+      const told = await actor.until("r", "it is released", ({ isReleased }) => isReleased);
+      expect(told).toMatchObject({ wasKept: true, isLost: false });
     },
   },
   {

@@ -6,6 +6,7 @@ import type { DaemonProcess } from "../../test/support/cli.js";
 import { HoldHome, hostMs } from "../../test/support/hold-cli.js";
 import { Proxy } from "../../test/support/proxy.js";
 import { Actor, type Order } from "./actor.js";
+import { IdleDaemon } from "./idle-daemon.js";
 
 // Where it is to be kept: a holder that a crowded machine leaves out for seconds has not failed.
 export const KEPT_TTL_MS = 8000;
@@ -45,6 +46,10 @@ export class Scene implements AsyncDisposable {
 
   async proxy({ address }: DaemonProcess): Promise<Proxy> {
     return this.#owned(await Proxy.open(address));
+  }
+
+  async idleDaemon(): Promise<IdleDaemon> {
+    return this.#owned(await IdleDaemon.start());
   }
 
   actor(servers: readonly string[]): Actor {

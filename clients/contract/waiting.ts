@@ -77,6 +77,30 @@ export const waiting: readonly Scenario[] = [
       await actor.stillHolds("r");
     },
   },
+  {
+    name: "a wait that no daemon ends is given up by itself, and nothing is lost by that",
+    play: async (scene: Scene): Promise<void> => {
+      const idle = await scene.idleDaemon();
+      const actor = scene.actor([idle.address]);
+      actor.hold(order("r", KEPT_TTL_MS, 1000));
+      await actor.until("r", "it is given up", ({ failure }) => failure !== undefined);
+      await pause(500);
+      expect(actor.told("r")).toMatchObject({ token: undefined, heldAtMs: [], isLost: false });
+    },
+  },
+  {
+    name: "a place in a queue that names no ttl brings no flood of heartbeats",
+    play: async (scene: Scene): Promise<void> => {
+      const idle = await scene.idleDaemon();
+      const actor = scene.actor([idle.address]);
+      actor.hold(order("r", KEPT_TTL_MS));
+      await until("it is asked for", () => idle.asks > 0);
+      const { heartbeats } = idle;
+      await pause(3000);
+      // One every 2.7 s, and one for each stream that a crowded machine has it open.
+      expect(idle.heartbeats - heartbeats).toBeLessThan(10);
+    },
+  },
 ];
 
 /** Returns when a client has asked through a proxy, and a daemon has had the time to answer. */

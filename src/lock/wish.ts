@@ -221,7 +221,7 @@ export class Wish implements Hold {
 
   onQueued(position: number, holder: Lease | undefined, ttlMs: number): void {
     if (this.#phase !== "asking") return;
-    this.#ttlMs = ttlMs;
+    if (ttlMs > 0) this.#ttlMs = ttlMs; // Without one no flood of heartbeats.
     this.#exchange.queue(holder !== undefined);
     callOut(this.#clock, () => this.#wish.onQueued?.(position, holder));
   }
