@@ -128,8 +128,8 @@ class HeldLock {
   }
 
   /// Gives the lock back: is_held() is false from here on. (R6)
-  /// Returns whether it was held to the end, as far as can be known: after a release whose answer was
-  /// lost nothing tells any more. If not, others may have held it meanwhile.
+  /// Returns whether it was held to the end, as far as can be known: after a release whose answer
+  /// was lost nothing tells any more. If not, others may have held it meanwhile.
   bool release() {
     std::unique_lock guard(mutex_);
     if (phase_ == Phase::kHolding && now_ms() < end_ms_) start_release(kFarewellMs);
@@ -503,8 +503,8 @@ class HeldLock {
     leave(now, why);
   }
 
-  // What is gone when it is released was lost before, unless a release before this one may have ended
-  // it, whose answer was lost: nothing tells then.
+  // What is gone when it is released was lost before, unless a release before this one may have
+  // ended it, whose answer was lost: nothing tells then.
   void on_released(v1::ReleaseOutcome outcome) {
     if (outcome != v1::RELEASE_OUTCOME_RELEASED && releases_ == 1) return lose();
     phase_ = Phase::kOver;
