@@ -8,6 +8,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { rolldown } from "rolldown";
 import { describe, expect, it } from "vitest";
+import { isCi } from "../test/support/ci.js";
 import { CliHome } from "../test/support/cli.js";
 import { blocksOf, type Block } from "../test/support/doc-page.js";
 import { missingCpp } from "./cpp/toolchain.js";
@@ -83,7 +84,6 @@ const LANGUAGES: readonly Shown[] = [
   },
 ];
 
-const isCi = process.env["CI"] !== undefined;
 const named = (name: string, missing: string | undefined): string =>
   missing === undefined ? name : `${name} (needs: ${missing})`;
 

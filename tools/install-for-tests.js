@@ -13,6 +13,17 @@ const hasPostgresql =
     readdirSync(postgresql).some((version) => existsSync(`${postgresql}/${version}/bin/initdb`)));
 
 const missing = [
+  // Programs that the tests talk to the doors with, make certificates with, or play terminals with.
+  { name: "curl", isThere: onPath("curl") },
+  { name: "openssl", isThere: onPath("openssl") },
+  { name: "tmux", isThere: onPath("tmux") },
+  { name: "bsdutils", isThere: onPath("script") },
+  { name: "python3", isThere: onPath("python3") },
+  { name: "perl", isThere: onPath("perl") },
+  { name: "make", isThere: onPath("make") },
+  // Networks of a namespace's own.
+  { name: "iproute2", isThere: onPath("ip") },
+  { name: "iptables", isThere: onPath("iptables") },
   { name: "redis-server", isThere: onPath("redis-server") },
   { name: "etcd-server", isThere: onPath("etcd") },
   { name: "postgresql", isThere: hasPostgresql },

@@ -29,7 +29,7 @@ type Said =
   | { readonly says: "failed"; readonly resource: string; readonly why: string }
   | { readonly says: "held"; readonly resource: string; readonly atMs: number }
   | { readonly says: "lost"; readonly resource: string }
-  | { readonly says: "released"; readonly resource: string };
+  | { readonly says: "released"; readonly resource: string; readonly wasKept: boolean };
 
 /** What an actor has told of one resource, since it was last asked to hold it. */
 export interface Told {
@@ -40,11 +40,13 @@ export interface Told {
   readonly heldAtMs: number[];
   readonly isLost: boolean;
   readonly isReleased: boolean;
+  /** Whether it was held to the end, as the library tells of the release. */
+  readonly wasKept: boolean | undefined;
 }
 
 const nothing = (): Told => ({
   ...{ token: undefined, refusedFor: undefined, failure: undefined },
-  ...{ heldAtMs: [], isLost: false, isReleased: false },
+  ...{ heldAtMs: [], isLost: false, isReleased: false, wasKept: undefined },
 });
 
 export class Actor implements AsyncDisposable {
@@ -179,6 +181,6 @@ function after(told: Told, said: Said): Told {
     case "lost":
       return { ...told, isLost: true };
     case "released":
-      return { ...told, isReleased: true };
+      return { ...told, isReleased: true, wasKept: said.wasKept };
   }
 }

@@ -5,7 +5,25 @@ import { connect, type Hold, type LockClient } from "../../src/index.js";
 import type { DaemonProcess } from "../../test/support/cli.js";
 import { HoldHome, hostMs } from "../../test/support/hold-cli.js";
 import { Proxy } from "../../test/support/proxy.js";
-import { Actor } from "./actor.js";
+import { Actor, type Order } from "./actor.js";
+import { IdleDaemon } from "./idle-daemon.js";
+
+// Where it is to be kept: a holder that a crowded machine leaves out for seconds has not failed.
+export const KEPT_TTL_MS = 8000;
+/** Longer than a lease lives by itself. */
+export const LONGER_MS = 1.2 * KEPT_TTL_MS;
+const WAIT_MS = 20_000;
+
+/** One thing that can happen to a holder. */
+export interface Scenario {
+  readonly name: string;
+  readonly play: (scene: Scene) => Promise<void>;
+}
+
+/** What the actor is told to hold. */
+export const order = (resource: string, ttlMs: number, waitMs = WAIT_MS): Order => ({
+  ...{ resource, waitMs, ttlMs },
+});
 
 export class Scene implements AsyncDisposable {
   readonly #command: readonly string[];
@@ -28,6 +46,10 @@ export class Scene implements AsyncDisposable {
 
   async proxy({ address }: DaemonProcess): Promise<Proxy> {
     return this.#owned(await Proxy.open(address));
+  }
+
+  async idleDaemon(): Promise<IdleDaemon> {
+    return this.#owned(await IdleDaemon.start());
   }
 
   actor(servers: readonly string[]): Actor {

@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
+import { isCi } from "../../test/support/ci.js";
 import { HoldHome } from "../../test/support/hold-cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import { Actor } from "../contract/actor.js";
@@ -15,7 +16,7 @@ const WITHIN_MS = 500_000;
 const MOST_LINES = 10;
 
 const missing = missingCpp();
-const isSkipped = missing !== undefined && process.env["CI"] === undefined;
+const isSkipped = missing !== undefined && !isCi;
 const readme = join(CPP_HOME, "README.md");
 
 describe(`the C++ example${missing === undefined ? "" : ` (needs: ${missing})`}`, () => {
@@ -64,6 +65,11 @@ describe(`the C++ example${missing === undefined ? "" : ` (needs: ${missing})`}`
     },
     WITHIN_MS,
   );
+
+  it("is shown on docs/clients.md as in its README", () => {
+    const [shown] = blocksOf(readme).filter(({ language }) => language === "cpp");
+    expect(blocksOf("docs/clients.md").map(({ text }) => text)).toContain(shown?.text);
+  });
 
   test("is built by the commands that its README shows", async () => {
     const [commands = ""] = blocksOf(readme)

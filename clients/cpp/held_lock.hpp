@@ -128,7 +128,8 @@ class HeldLock {
   }
 
   /// Gives the lock back: is_held() is false from here on. (R6)
-  /// Returns whether it was held to the end; if not, others may have held it meanwhile.
+  /// Returns whether it was held to the end, as far as can be known: after a release whose answer
+  /// was lost nothing tells any more. If not, others may have held it meanwhile.
   bool release() {
     std::unique_lock guard(mutex_);
     if (phase_ == Phase::kHolding && now_ms() < end_ms_) start_release(kFarewellMs);
@@ -374,6 +375,7 @@ class HeldLock {
   }
 
   void say_release() {
+    ++releases_;
     v1::HoldRequest message;
     message.mutable_release()->set_resource(wanted_.resource);
     message.mutable_release()->set_lease_id(lease_id_);
@@ -433,9 +435,7 @@ class HeldLock {
         if (said.lost().lease_id() == lease_id_) on_lost(now, "the lease is lost");
         break;
       case v1::HoldResponse::kReleased:
-        if (said.released().lease_id() != lease_id_) break;
-        is_lost_ = said.released().outcome() != v1::RELEASE_OUTCOME_RELEASED;
-        phase_ = Phase::kOver;
+        if (said.released().lease_id() == lease_id_) on_released(said.released().outcome());
         break;
       case v1::HoldResponse::kDraining:
         leave(now, stream_->server() + " is about to stop");
@@ -503,8 +503,15 @@ class HeldLock {
     leave(now, why);
   }
 
+  // What is gone when it is released was lost before, unless a release before this one may have
+  // ended it, whose answer was lost: nothing tells then.
+  void on_released(v1::ReleaseOutcome outcome) {
+    if (outcome != v1::RELEASE_OUTCOME_RELEASED && releases_ == 1) return lose();
+    phase_ = Phase::kOver;
+  }
+
   void lose() {
-    is_lost_ = true;
+    is_lost_ = end_ms_ > -kNever;  // Who gives up a wait has had nothing to lose.
     phase_ = Phase::kOver;  // The stream is left: a heartbeat would renew what nobody believes in.
   }
 
@@ -550,6 +557,7 @@ class HeldLock {
   double farewell_ends_ms_ = kNever;
   bool is_decided_ = false;  // Held for the first time, or over.
   bool is_lost_ = false;
+  int releases_ = 0;  // How often it was said.
   std::exception_ptr failure_;
 
   Stream* stream_ = nullptr;  // The present one; those that were left are counted until gone.

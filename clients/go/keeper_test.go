@@ -273,6 +273,45 @@ func TestWhoReleasesStopsBelievingBeforeItIsSaid(t *testing.T) {
 	}
 }
 
+func TestWhatIsGoneWhenItIsReleasedIsLostUnlessAReleaseWentUnanswered(t *testing.T) {
+	for _, story := range []struct {
+		failure *Error // What becomes of the first release.
+		isLost  bool
+	}{
+		{nil, true},
+		{&Error{Kind: ErrUnavailable, Message: "refused", isUnheard: true}, true},
+		{&Error{Kind: ErrUnavailable, Message: "cut"}, false},
+	} {
+		d := newDesk(t, 1)
+		w := d.hold("r")
+		d.grant(w, 1)
+		d.k.release(w)
+		d.k.look(d.nowMs)
+		if story.failure != nil {
+			d.link().closed(story.failure)
+			d.pass(1000)
+		}
+		gone := &pb.Released{
+			Resource: "r", LeaseId: w.leaseID, Outcome: pb.ReleaseOutcome_RELEASE_OUTCOME_NOT_HELD,
+		}
+		d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Released{Released: gone}})
+		if w.phase != over || errors.Is(w.ending, ErrLost) != story.isLost {
+			t.Fatalf("after %v it ends with %v", story.failure, w.ending)
+		}
+	}
+}
+
+func TestAPlaceThatNamesNoTTLBringsNoFloodOfHeartbeats(t *testing.T) {
+	d := newDesk(t, 1)
+	d.hold("r", TTL(30*time.Second))
+	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Queued{
+		Queued: &pb.Queued{Resource: "r", Position: 1},
+	}})
+	d.ack(1)
+	d.pass(9900)
+	d.expectSaid("beat 1, acquire r")
+}
+
 func TestAGrantThatNobodyWaitsForAnyMoreIsGivenBack(t *testing.T) {
 	d := newDesk(t, 1)
 	w := d.hold("r")

@@ -51,13 +51,15 @@ func (l *Lease) Left() time.Duration {
 // Context is for the work under the lock. It comes from the context that Hold was given, and ends
 // with the cause ErrLost when the lock is lost, with ErrReleased when it is released.
 //
-// Its timer may be late (by the time for which the machine was suspended, and a second): what must
-// not happen without the lock asks Held right before, or has its token checked.
+// It ends before anybody else can have the lock, unless its timer is late: by as long as the program
+// is stopped, or the machine suspended, and up to a second after that. What must not happen without
+// the lock asks Held right before, or has its token checked.
 func (l *Lease) Context() context.Context { return l.wish.ctx }
 
 // Release gives the lock back: Held is false from here on. It waits until a daemon has confirmed it,
 // for a few seconds at the most; when ctx ends before, the release goes on without it. Nil means that
-// the lease was held to the end; ErrLost that it was lost before, so others may have held the lock
+// the lease was held to the end, as far as can be known: after a release whose answer was lost
+// nothing tells any more. ErrLost means that it was lost before, so others may have held the lock
 // meanwhile; ErrUnavailable that no daemon has answered: the lease ends with its ttl at the latest.
 func (l *Lease) Release(ctx context.Context) error {
 	l.keeper.release(l.wish)

@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { Authority } from "../../test/rpc/support/certificates.js";
+import { isCi } from "../../test/support/ci.js";
 import { CliHome } from "../../test/support/cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import { missingGo, runGo } from "./toolchain.js";
@@ -20,7 +21,7 @@ const PAIRS = [
 ] as const;
 
 const missing = missingGo();
-const isSkipped = missing !== undefined && process.env["CI"] === undefined;
+const isSkipped = missing !== undefined && !isCi;
 
 describe(`the Go library${missing === undefined ? "" : ` (needs: ${missing})`}`, () => {
   const test = isSkipped ? it.skip : it;

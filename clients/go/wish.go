@@ -57,6 +57,7 @@ type wish struct {
 	untilMs     float64 // When the wait is over.
 	phase       phase
 	releaseAtMs float64
+	releases    int // How often a daemon may have heard that it is released.
 	ttlMs       float64
 	belief      belief
 	lease       *LeaseInfo
@@ -152,6 +153,7 @@ func (w *wish) nextMessage(nowMs float64) *pb.HoldRequest {
 		resume := &pb.HoldResume{Resource: w.resource, LeaseId: w.leaseID}
 		return &pb.HoldRequest{Kind: &pb.HoldRequest_Resume{Resume: resume}}
 	}
+	w.releases++
 	release := &pb.HoldRelease{Resource: w.resource, LeaseId: w.leaseID}
 	return &pb.HoldRequest{Kind: &pb.HoldRequest_Release{Release: release}}
 }

@@ -17,8 +17,11 @@ func (w *wish) onNewStream() {
 
 // onUnheard: the stream never came about, so nobody has heard what was said on it.
 func (w *wish) onUnheard() {
-	if w.phase == asking && w.isSaid {
+	switch {
+	case w.phase == asking && w.isSaid:
 		w.times--
+	case w.phase == releasing && w.isSaid:
+		w.releases--
 	}
 	w.sayAgain(math.Inf(-1))
 }
@@ -27,7 +30,9 @@ func (w *wish) onPlace(message *pb.Queued) {
 	if w.phase != asking {
 		return
 	}
-	w.ttlMs = millis(message.GetTtl().AsDuration())
+	if ttl := message.GetTtl(); ttl != nil {
+		w.ttlMs = millis(ttl.AsDuration())
+	}
 	holder := leaseInfo(message.GetHolder())
 	if holder != nil {
 		w.standing = queued
@@ -114,6 +119,10 @@ func (w *wish) onReleased(outcome pb.ReleaseOutcome) {
 	switch {
 	case w.phase != releasing: // The answer to something that was said before.
 	case outcome == pb.ReleaseOutcome_RELEASE_OUTCOME_RELEASED:
+		w.finish(nil)
+	case w.releases > 1:
+		// One before it that was not answered has ended it, for all that is known: it was held when
+		// that was said.
 		w.finish(nil)
 	default:
 		w.finish(w.notHeld())

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { Authority } from "../../test/rpc/support/certificates.js";
+import { isCi } from "../../test/support/ci.js";
 import { CliHome } from "../../test/support/cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import {
@@ -23,7 +24,7 @@ const PREPARED_WITHIN_MS = 600_000;
 const MOST_LINES = 10;
 
 const missing = missingJava();
-const test = missing === undefined || process.env["CI"] !== undefined ? it : it.skip;
+const test = missing === undefined || isCi ? it : it.skip;
 const named = (name: string): string =>
   missing === undefined ? name : `${name} (needs: ${missing})`;
 
@@ -35,7 +36,7 @@ const [tenLines = "", withTls = ""] = shown;
 describe("the example for Java", () => {
   beforeAll(async () => {
     if (missing === undefined) await prepareJava();
-    else if (process.env["CI"] !== undefined) throw new Error(missing);
+    else if (isCi) throw new Error(missing);
   }, PREPARED_WITHIN_MS);
 
   test(

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
 import { Authority } from "../../test/rpc/support/certificates.js";
+import { isCi } from "../../test/support/ci.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import { HoldHome } from "../../test/support/hold-cli.js";
 import { missingPython, preparePython, PYTHON_HOME, venvPython } from "./toolchain.js";
@@ -15,7 +16,7 @@ const PREPARED_WITHIN_MS = 600_000;
 const WITHIN_MS = 120_000;
 
 const missing = missingPython();
-const test = missing === undefined || process.env["CI"] !== undefined ? it : it.skip;
+const test = missing === undefined || isCi ? it : it.skip;
 const named = (name: string): string =>
   missing === undefined ? name : `${name} (needs: ${missing})`;
 
@@ -31,7 +32,7 @@ async function python(args: readonly string[], env: Record<string, string> = {})
 describe("the Python client", () => {
   beforeAll(async () => {
     if (missing === undefined) await preparePython();
-    else if (process.env["CI"] !== undefined) throw new Error(missing);
+    else if (isCi) throw new Error(missing);
   }, PREPARED_WITHIN_MS);
 
   test(

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { isCi } from "../../test/support/ci.js";
 import { hostMs, pause } from "../../test/support/hold-cli.js";
 import { stores } from "../../test/support/stores.js";
 import { Cluster, type Held } from "./cluster.js";
@@ -11,8 +12,6 @@ const PREPARED_WITHIN_MS = 600_000;
 
 const KEPT = { programs: { go: 4, python: 2, "python-asyncio": 2 }, locksEach: 25 };
 const CONTENDING = { programs: { go: 2, python: 2, "python-asyncio": 2 }, locks: 20 };
-
-const isCi = process.env["CI"] !== undefined;
 
 function storeOf(type: string) {
   const kind = stores.find((each) => each.type === type);

@@ -3,6 +3,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { LIVENESS } from "../../src/rpc/grpc/door.js";
+import { isCi } from "../../test/support/ci.js";
 import { CliHome } from "../../test/support/cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
 import {
@@ -32,7 +34,7 @@ const RECIPES = readdirSync(join(KUBERNETES_HOME, "recipes")).map((name) => `rec
 const WITH_PODS = ["Deployment", "Job"];
 
 const missing = missingRenderer();
-const isSkipped = missing !== undefined && process.env["CI"] === undefined;
+const isSkipped = missing !== undefined && !isCi;
 const test = isSkipped ? it.skip : it;
 
 const manifests = new Map<string, readonly Manifest[]>();
@@ -144,6 +146,15 @@ describe(`the manifests${missing === undefined ? "" : ` (needs: ${missing})`}`, 
       }
     },
   );
+
+  // Under a wrong name a kubelet hears NOT_FOUND, and restarts the daemon again and again.
+  test.each(OVERLAYS)("%s asks for the daemon's health by the names that it serves", (folder) => {
+    const [daemon] = podSpecOf(of(folder), "Deployment").containers;
+    expect(daemon?.livenessProbe?.grpc?.service).toBe(LIVENESS);
+    for (const probe of [daemon?.startupProbe, daemon?.readinessProbe]) {
+      expect(["", LIVENESS]).toContain(probe?.grpc?.service ?? "");
+    }
+  });
 
   test.each(OVERLAYS)(
     "%s has a configuration that the daemon accepts, and its ports",

@@ -2,6 +2,7 @@
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { isCi } from "../../test/support/ci.js";
 import { CliHome, PROGRAM, type Ended } from "../../test/support/cli.js";
 import { podSpecOf, type Manifest, type PodSpec } from "./play/model.js";
 import { missingNamespaces, PlayNode } from "./play/namespaces.js";
@@ -17,7 +18,7 @@ const SERVICES = ["stormlock.stormlock.svc", "stormlock-each.stormlock.svc"];
 const missing = missingRenderer() ?? (await missingNamespaces());
 /** What is said of a play's tests: what they need, where that is missing. */
 export const needs = missing === undefined ? "" : ` (needs: ${missing})`;
-export const isSkipped = missing !== undefined && process.env["CI"] === undefined;
+export const isSkipped = missing !== undefined && !isCi;
 
 export class RecipeScene implements AsyncDisposable {
   readonly node: PlayNode;

@@ -46,6 +46,10 @@ export interface Hold extends AsyncDisposable {
    * throws is thrown again outside, as by an event's listener: it stops no keeping.
    */
   watch(changed: () => void): () => void;
-  /** Ends belief at once, and the lease as soon as a daemon answers. */
+  /**
+   * Ends belief at once, and the lease as soon as a daemon answers. "not-held": it had ended
+   * before, so others may have held the lock meanwhile. "unknown": no daemon has answered, or none
+   * before the lease was gone, as it is after a release whose answer was lost.
+   */
   release(): Promise<"released" | "not-held" | "unknown">;
 }

@@ -46,6 +46,8 @@ export class Wish implements Hold {
   #phase: Phase = "asking";
   readonly #exchange = new Exchange();
   #releaseAtMs = -Infinity;
+  /** How often a daemon may have heard that it is released. */
+  #releases = 0;
   #ttlMs: number;
   #lease: Lease | undefined;
   #belief: Belief;
@@ -200,6 +202,7 @@ export class Wish implements Hold {
         return { kind: "resume", resource, leaseId };
       case "releasing":
       case "over":
+        this.#releases += 1;
         return { kind: "release", resource, leaseId };
     }
   }
@@ -212,12 +215,13 @@ export class Wish implements Hold {
   /** The stream never came about: nobody has heard what was said on it. */
   onUnheard(): void {
     if (this.#phase === "asking" && this.#exchange.isSaid) this.#ask.takeBack();
+    if (this.#phase === "releasing" && this.#exchange.isSaid) this.#releases -= 1;
     this.#exchange.again();
   }
 
   onQueued(position: number, holder: Lease | undefined, ttlMs: number): void {
     if (this.#phase !== "asking") return;
-    this.#ttlMs = ttlMs;
+    if (ttlMs > 0) this.#ttlMs = ttlMs; // Without one no flood of heartbeats.
     this.#exchange.queue(holder !== undefined);
     callOut(this.#clock, () => this.#wish.onQueued?.(position, holder));
   }
@@ -254,7 +258,10 @@ export class Wish implements Hold {
           );
         return;
       case "released":
-        if (this.#phase === "releasing") this.#over(message.outcome);
+        if (this.#phase !== "releasing") return;
+        // One before it that was not answered may have ended it, or somebody else.
+        if (message.outcome === "not-held" && this.#releases > 1) this.#over("unknown");
+        else this.#over(message.outcome);
         return;
     }
   }

@@ -654,6 +654,21 @@ describe("releasing", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it.each([
+    ["after one that was not answered tells nothing", "unavailable", "unknown"],
+    ["after one that nobody has heard was lost", "unreachable", "not-held"],
+  ] as const)("what is gone %s", async (_, kind, outcome) => {
+    const { clock, at, held } = await startHeld(acknowledge);
+    const releasing = new Watched(held.release());
+    await clock.settle();
+    at(0).link.break(error(kind));
+    await clock.settle();
+    const { resource, leaseId } = held;
+    at(1).link.say({ kind: "released", resource, leaseId, outcome: "not-held" });
+    await clock.settle();
+    expect(releasing.value).toBe(outcome);
+  });
+
   it("needs no daemon that has it: one that calls it lost has ended it as well", async () => {
     const { clock, at, held, lost } = await startHeld(acknowledge);
     const releasing = new Watched(held.release());

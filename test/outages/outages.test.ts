@@ -9,6 +9,7 @@ import { CliHome } from "../support/cli.js";
 import { stores, titleOf, type Store, type StoreKind } from "../support/stores.js";
 import { Holders, nowMs, type Held } from "../stores/holders.js";
 import { stagesOf } from "../stores/stages.js";
+import { skipped } from "../support/ci.js";
 
 const COUNT = 200;
 const AWAY_MS = 5000;
@@ -101,9 +102,7 @@ async function allAreKept(
       return;
     }
     if (round < ROUNDS) continue;
-    const why = `the server was away for ${String(Math.round(awayMs))} ms, not 5 s`;
-    if (process.env["CI"] === "true") throw new Error(why);
-    skip(why);
+    skip(skipped(`the server was away for ${String(Math.round(awayMs))} ms, not 5 s`));
   }
 }
 

@@ -13,6 +13,9 @@ export type Passing =
   | { readonly kind: "drip"; readonly bytes: number; readonly everyMs: number }
   | { readonly kind: "frozen" };
 
+/** From the client to the daemon, or back. */
+export type Direction = "up" | "down";
+
 const FREE: Passing = { kind: "free" };
 const FROZEN: Passing = { kind: "frozen" };
 
@@ -21,7 +24,7 @@ export class Proxy implements AsyncDisposable {
   readonly #server: Server;
   readonly #links = new Set<Link>();
   /** How bytes pass on connections from now on, and on those that are made later. */
-  #passing = FREE;
+  readonly #passing: Record<Direction, Passing> = { up: FREE, down: FREE };
   /** How many connections were ever made. */
   connections = 0;
 
@@ -52,9 +55,10 @@ export class Proxy implements AsyncDisposable {
     return Math.max(-Infinity, ...[...this.#links].map(({ lastUpMs }) => lastUpMs));
   }
 
-  pass(passing: Passing): void {
-    this.#passing = passing;
-    for (const link of this.#links) link.pass(passing);
+  /** How bytes pass from now on, in both directions unless one is named. */
+  pass(passing: Passing, direction?: Direction): void {
+    for (const each of towards(direction)) this.#passing[each] = passing;
+    for (const link of this.#links) link.pass(passing, direction);
   }
 
   /** No byte passes any more, in either direction, and nobody is told. */
@@ -82,41 +86,44 @@ export class Proxy implements AsyncDisposable {
   }
 }
 
+const towards = (direction?: Direction): readonly Direction[] =>
+  direction === undefined ? ["up", "down"] : [direction];
+
 class Link {
   onClose: () => void = () => undefined;
   lastUpMs = -Infinity;
   readonly #sockets: readonly Socket[];
-  readonly #lanes: readonly Lane[];
-  #passing: Passing;
+  readonly #lanes: Readonly<Record<Direction, Lane>>;
 
-  constructor(near: Socket, far: Socket, passing: Passing) {
+  constructor(near: Socket, far: Socket, passing: Readonly<Record<Direction, Passing>>) {
     this.#sockets = [near, far];
-    this.#passing = passing;
-    const up = new Lane(far, passing, () => (this.lastUpMs = performance.now()));
-    const down = new Lane(near, passing, () => undefined);
-    this.#lanes = [up, down];
+    const up = new Lane(far, passing.up, () => (this.lastUpMs = performance.now()));
+    const down = new Lane(near, passing.down, () => undefined);
+    this.#lanes = { up, down };
     near.on("data", (bytes: Buffer) => {
       up.take(bytes);
     });
     far.on("data", (bytes: Buffer) => {
       down.take(bytes);
     });
-    for (const socket of this.#sockets) {
+    for (const [socket, lane] of [
+      [near, up],
+      [far, down],
+    ] as const) {
       socket.on("error", () => undefined);
       socket.once("close", () => {
         // A frozen network does not tell of ends either.
-        if (this.#passing.kind !== "frozen") this.close();
+        if (!lane.isFrozen) this.close();
       });
     }
   }
 
-  pass(passing: Passing): void {
-    this.#passing = passing;
-    for (const lane of this.#lanes) lane.pass(passing);
+  pass(passing: Passing, direction?: Direction): void {
+    for (const each of towards(direction)) this.#lanes[each].pass(passing);
   }
 
   close(): void {
-    for (const lane of this.#lanes) lane.stop();
+    for (const each of towards()) this.#lanes[each].stop();
     for (const socket of this.#sockets) socket.destroy();
     this.onClose();
   }
@@ -134,6 +141,10 @@ class Lane {
     this.#to = to;
     this.#passing = passing;
     this.#onPassed = onPassed;
+  }
+
+  get isFrozen(): boolean {
+    return this.#passing.kind === "frozen";
   }
 
   take(bytes: Buffer): void {

@@ -54,8 +54,7 @@ final class JavaActor {
 
   private static void release(String resource) {
     HeldLock lock = LOCKS.get(resource);
-    if (lock != null) lock.release();
-    say("released", resource);
+    say("released", resource, "wasKept", lock != null && lock.release());
   }
 
   /** Tells of what the example says is held now. */

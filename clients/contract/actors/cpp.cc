@@ -73,8 +73,11 @@ void release(const std::string& resource) {
     const std::lock_guard guard(guarding);
     lock = locks[resource];
   }
-  if (lock != nullptr) lock->release();
-  say({{"says", "released"}, {"resource", resource}});
+  const bool was_kept = lock != nullptr && lock->release();
+  const std::lock_guard guard(speaking);
+  std::printf("{\"says\":\"released\",\"resource\":\"%s\",\"wasKept\":%s}\n", resource.c_str(),
+              was_kept ? "true" : "false");
+  std::fflush(stdout);
 }
 
 // Tells, of each lock, that it is held now.

@@ -82,10 +82,10 @@ func (a *actor) release(resource string) {
 	a.mu.Lock()
 	lease := a.leases[resource]
 	a.mu.Unlock()
-	if lease != nil {
-		_ = lease.Release(context.Background())
-	}
-	a.say("released", resource)
+	wasKept := lease != nil && !errors.Is(lease.Release(context.Background()), stormlock.ErrLost)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_ = a.out.Encode(map[string]any{"says": "released", "resource": resource, "wasKept": wasKept})
 }
 
 // tell tells of what the library says is held now.

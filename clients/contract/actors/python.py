@@ -37,9 +37,9 @@ def hold(client: stormlock_client.Client, order: dict[str, Any]) -> None:
 
 def release(order: dict[str, Any]) -> None:
     resource = order["resource"]
-    if resource in holds:
-        holds[resource].release()
-    say(says="released", resource=resource)
+    lease = holds.get(resource)
+    was_kept = lease is not None and lease.release() != "not-held" and lease.state == "RELEASED"
+    say(says="released", resource=resource, wasKept=was_kept)
 
 
 def watch() -> None:

@@ -33,9 +33,10 @@ async def hold(client: aio.Client, order: dict[str, Any]) -> None:
 
 async def release(order: dict[str, Any]) -> None:
     resource = order["resource"]
-    if resource in holds:
-        await holds[resource].release()
-    say(says="released", resource=resource)
+    lease = holds.get(resource)
+    was_kept = lease is not None and await lease.release() != "not-held"
+    was_kept = was_kept and lease is not None and lease.state == "RELEASED"
+    say(says="released", resource=resource, wasKept=was_kept)
 
 
 async def watch(every: float) -> None:

@@ -84,8 +84,8 @@ async fn hold(wanted: Wanted, every: Duration, mut release: oneshot::Receiver<()
             }
         }
     }
-    let _ = lock.release().await;
-    say(json!({"says": "released", "resource": resource}));
+    let was_kept = !matches!(lock.release().await, Err(Error::Lost(_)));
+    say(json!({"says": "released", "resource": resource, "wasKept": was_kept}));
 }
 
 /// The lines of stdin, read by a thread of their own.

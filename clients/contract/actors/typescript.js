@@ -27,8 +27,10 @@ async function hold({ resource, ttlMs, waitMs }) {
 }
 
 async function release({ resource }) {
-  await holds.get(resource)?.release();
-  say({ says: "released", resource });
+  const hold = holds.get(resource);
+  const outcome = await hold?.release();
+  const wasKept = hold?.state === "RELEASED" && outcome !== "not-held";
+  say({ says: "released", resource, wasKept });
 }
 
 setInterval(() => {

@@ -86,6 +86,13 @@ class TestAio(unittest.IsolatedAsyncioTestCase):
                 await asyncio.wait_for(lease.lost, 5)
                 self.assertFalse(lease.held)
 
+    async def test_a_block_whose_lease_is_released_right_before_its_end_ends_with_an_error(
+        self,
+    ) -> None:
+        with self.assertRaisesRegex(LeaseLost, "not held any more"):
+            async with self.ann.hold(self.name, ttl=60) as lease:
+                self.assertEqual(await self.bob.release(self.name, lease.lease_id), "released")
+
     async def test_a_lease_is_acquired_renewed_and_released_by_unary_calls(self) -> None:
         granted = await self.ann.acquire(self.name, ttl=5)
         lease = granted.lease

@@ -6,6 +6,7 @@ from google.protobuf.any_pb2 import Any
 from google.rpc import error_details_pb2, status_pb2
 
 from stormlock_client import (
+    Cancelled,
     InvalidField,
     LeaseLost,
     LockHeld,
@@ -89,6 +90,15 @@ class TestAnswers(unittest.TestCase):
             self.assertFalse(self.answer(code).definite)
             self.assertFalse(self.answer(code, "LOCK_HELD", "elsewhere").definite)
         self.assertIsInstance(self.answer(grpc.StatusCode.UNIMPLEMENTED), Refused)
+
+    def test_a_stream_that_is_reset_does_not_say_that_this_client_was_closed(self) -> None:
+        for reason in ("", "CANCELLED"):
+            answer = self.answer(grpc.StatusCode.CANCELLED, reason)
+            self.assertIsInstance(answer, Unavailable)
+            with self.assertRaises(Unavailable):
+                Turns(1, 0, FakeClock(), 0.0).failed(answer, False)
+            with self.assertRaises(Cancelled):
+                Turns(1, 0, FakeClock(), 0.0).failed(answer, True)
 
     def test_bytes_of_a_stranger_are_no_details(self) -> None:
         trailer = [("grpc-status-details-bin", b"\xff\xff\xff")]

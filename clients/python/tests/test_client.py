@@ -109,6 +109,11 @@ class TestClient(unittest.TestCase):
         lease.on_lost(lambda _: late.set())
         self.assertTrue(late.wait(5))
 
+    def test_a_block_whose_lease_is_released_right_before_its_end_ends_with_an_error(self) -> None:
+        with self.assertRaisesRegex(LeaseLost, "not held any more"):
+            with self.ann.hold(self.name, ttl=60) as lease:
+                self.assertEqual(self.bob.release(self.name, lease.lease_id), "released")
+
     def test_an_error_of_the_block_goes_before_that_of_the_loss(self) -> None:
         with self.assertRaises(ZeroDivisionError):
             with self.ann.hold(self.name, ttl=1) as lease:

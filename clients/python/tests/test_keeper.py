@@ -1,4 +1,5 @@
 import unittest
+from typing import Optional, Tuple
 from unittest import mock
 
 from stormlock_client import (
@@ -7,6 +8,7 @@ from stormlock_client import (
     LeaseLost,
     LockHeld,
     NotAllowed,
+    StormlockError,
     Unavailable,
     Unreachable,
 )
@@ -299,6 +301,29 @@ class TestEnds(unittest.TestCase):
         world.look()
         world.pass_time(6)
         self.assertEqual(ear.events, ["granted", "unknown"])
+
+    def test_what_is_gone_when_it_is_released_was_not_held_unless_a_release_went_unanswered(
+        self,
+    ) -> None:
+        # What becomes of the first release, and what it means that the lease is gone then.
+        stories: Tuple[Tuple[Optional[StormlockError], str], ...] = (
+            (None, "not-held"),
+            (Unreachable("nobody is there"), "not-held"),
+            (Unavailable("cut"), "unknown"),
+        )
+        for failure, outcome in stories:
+            world = World()
+            wish, ear = world.held()
+            world.keeper.release(wish)
+            world.look()
+            if failure is not None:
+                world.ended(failure)
+                world.pass_time(1)
+            self.assertEqual(world.link.kinds[-1], "release")
+            gone = pb.Released(resource="r", lease_id=wish.lease_id)
+            gone.outcome = pb.RELEASE_OUTCOME_NOT_HELD
+            world.hear(released=gone)
+            self.assertEqual(ear.events, ["granted", outcome])
 
     def test_the_holder_is_named_to_who_is_refused(self) -> None:
         world = World()

@@ -117,6 +117,9 @@ impl HeldLock {
                 "servers is empty: name one, as host:port".into(),
             ));
         }
+        if wanted.ttl.is_some_and(|ttl| to_proto(ttl).is_none()) {
+            return Err(Error::Refused("ttl is longer than can be said".into()));
+        }
         let belief = watch::Sender::new(Belief {
             ttl: wanted.ttl.unwrap_or(ASSUMED_TTL),
             ..Belief::default()
@@ -168,7 +171,9 @@ impl HeldLock {
     }
 
     /// Gives it back: from here on it is not held. Waits for a daemon to confirm, for some 5 s at the
-    /// most. `Error::Lost` says that it was lost before, so that others may have had it meanwhile.
+    /// most. `Error::Lost` says that it was lost before, so that others may have had it meanwhile; `Ok`
+    /// that it was held to the end, as far as can be known: after a release whose answer was lost
+    /// nothing tells any more.
     pub async fn release(mut self) -> Result<(), Error> {
         self.belief.send_modify(|b| b.finish(Ok(()))); // H6
         let confirmed = (&mut self.keeper).await;
@@ -259,6 +264,28 @@ async fn until_over(belief: &watch::Sender<Belief>) {
     }
 }
 
+/// Returns when a wait is over that no daemon has ended, whether they answer otherwise or not; never
+/// for one that is without limit, or has led to a lock.
+async fn until_given_up(belief: &watch::Sender<Belief>, at: Option<Moment>) {
+    let Some(at) = at else {
+        return std::future::pending().await;
+    };
+    while now() < at {
+        sleep((at - now()).min(LONGEST_SLEEP)).await;
+    }
+    let is_given_up = belief.send_if_modified(|b| {
+        let is_pending = b.deadline.is_none() && b.end.is_none();
+        if is_pending {
+            let why = "no daemon has told whether the lock can be had";
+            b.finish(Err(Error::Unavailable(why.into())));
+        }
+        is_pending
+    });
+    if !is_given_up {
+        std::future::pending().await
+    }
+}
+
 /// What was said and heard on one Hold stream.
 struct Stream {
     say: mpsc::UnboundedSender<HoldRequest>,
@@ -315,9 +342,14 @@ struct Keeper {
 impl Keeper {
     async fn run(mut self) -> Result<(), Error> {
         let belief = self.belief.clone();
+        let refused_by = self.wanted.wait.map(|wait| {
+            let wait = wait.saturating_add(FAREWELL);
+            self.started_at.saturating_add(wait)
+        });
         select! {
             () = self.keep() => {}
             () = until_over(&belief) => {}
+            () = until_given_up(&belief, refused_by) => {}
         }
         let end = belief.borrow().end.clone();
         match end.unwrap_or(Ok(())) {
@@ -335,9 +367,7 @@ impl Keeper {
         while let Left::Failed(why) = self.follow().await {
             self.next_address();
             self.failures += 1;
-            let (wait, now) = (self.wanted.wait.unwrap_or(Moment::MAX), now());
-            let is_over = now.saturating_sub(self.started_at + FAREWELL) >= wait;
-            if self.is_pending() && (is_over || now >= self.heard_at + PATIENCE) {
+            if self.is_pending() && now() >= self.heard_at + PATIENCE {
                 return self.finish(Error::Unavailable(why));
             }
             if (self.failures as usize).is_multiple_of(self.endpoints.len()) {
@@ -501,8 +531,8 @@ impl Keeper {
             resource,
             lease_id,
             principal: self.wanted.principal.clone(),
-            ttl: self.wanted.ttl.and_then(|ttl| ttl.try_into().ok()),
-            wait: wait.and_then(|wait| wait.try_into().ok()),
+            ttl: self.wanted.ttl.and_then(to_proto),
+            wait: wait.and_then(to_proto), // One that cannot be said is as good as without limit.
             ..HoldAcquire::default()
         })
     }
@@ -513,20 +543,23 @@ impl Keeper {
             resource: self.wanted.resource.clone(),
             lease_id: self.lease_id.clone(),
         };
-        let (until, mut is_first) = (now() + patience, true);
+        let (until, mut may_be_done) = (now() + patience, false);
         while now() < until {
             let asking = self.client.release(request.clone());
-            if let Ok(Ok(answer)) = timeout(LAST_BACKOFF, asking).await {
-                let is_gone = answer.into_inner().outcome() == ReleaseOutcome::NotHeld;
-                let why = "the lease was not held any more when it was released";
-                // After a first attempt that went unheard it may well be gone.
-                return if is_gone && is_first {
-                    Err(Error::Lost(why.into()))
-                } else {
-                    Ok(())
-                };
+            match timeout(LAST_BACKOFF, asking).await {
+                Ok(Ok(answer)) => {
+                    let is_gone = answer.into_inner().outcome() == ReleaseOutcome::NotHeld;
+                    let why = "the lease was not held any more when it was released";
+                    // One before it whose answer was lost may have ended it: nothing tells then.
+                    return if is_gone && !may_be_done {
+                        Err(Error::Lost(why.into()))
+                    } else {
+                        Ok(())
+                    };
+                }
+                Ok(Err(why)) if is_unheard(&why) => {}
+                _ => may_be_done = true,
             }
-            is_first = false;
             self.next_address();
             sleep(FIRST_BACKOFF).await;
         }
@@ -620,9 +653,18 @@ fn reason(error: &dyn std::error::Error) -> String {
     }
 }
 
+/// Whether there was no connection, so that nobody has heard what was asked.
+fn is_unheard(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<tonic::ConnectError>() || error.source().is_some_and(is_unheard)
+}
+
 fn new_lease_id() -> String {
     let random = || getrandom::u64().expect("the operating system gives random numbers");
     format!("{:016x}{:016x}", random(), random())
+}
+
+fn to_proto(span: Duration) -> Option<prost_types::Duration> {
+    span.try_into().ok()
 }
 
 fn span(said: Option<prost_types::Duration>) -> Duration {

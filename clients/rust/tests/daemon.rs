@@ -86,6 +86,13 @@ async fn a_value_outside_its_limits_is_refused_for_good() {
             },
             "ttl",
         ),
+        (
+            Wanted {
+                ttl: Some(Duration::MAX),
+                ..wanted("long")
+            },
+            "ttl",
+        ),
         (Wanted::new(&[], "nowhere"), "servers"),
         (
             Wanted::new(&["not an address"], "nowhere"),

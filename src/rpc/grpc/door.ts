@@ -180,9 +180,11 @@ export class GrpcDoor implements AsyncDisposable {
 }
 
 const SERVICE = LockServiceDescriptor.typeName;
-// What a probe asks for that restarts who does not answer: serving as long as the process is,
-// whatever becomes of its stores. A restart mends none of them, and sends every holder elsewhere.
-const LIVENESS = "liveness";
+/**
+ * What a probe asks for that restarts who does not answer: serving as long as the process is,
+ * whatever becomes of its stores. A restart mends none of them, and sends every holder elsewhere.
+ */
+export const LIVENESS = "liveness";
 const ACQUIRE = methodPath(LockServiceDescriptor.method.acquire);
 
 type ServiceMethod = (request: Message, context: CallContext) => Promise<Message>;

@@ -49,6 +49,11 @@ export class Authority implements Disposable {
   }
 
   #openssl(...parts: readonly string[][]): void {
-    execFileSync("openssl", parts.flat(), { cwd: this.#directory, stdio: "pipe" });
+    try {
+      execFileSync("openssl", parts.flat(), { cwd: this.#directory, stdio: "pipe" });
+    } catch (cause) {
+      const isMissing = (cause as NodeJS.ErrnoException).code === "ENOENT";
+      throw isMissing ? new Error("openssl is not installed (Debian: openssl)", { cause }) : cause;
+    }
   }
 }

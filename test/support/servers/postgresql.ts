@@ -11,6 +11,7 @@ import { Client } from "pg";
 import { describe, it } from "vitest";
 import { freePort } from "../free-port.js";
 import { freeze } from "../freeze.js";
+import { isCi, skipped } from "../ci.js";
 
 const DEBIAN = "/usr/lib/postgresql";
 const READY_WITHIN_MS = 30_000;
@@ -30,16 +31,14 @@ const programs = findPrograms();
 /** Why there is no server for the tests, in one line; undefined when there is one. */
 export function missingPostgresql(): string | undefined {
   if (programs !== undefined) return undefined;
-  const why = "PostgreSQL is not installed (Debian: postgresql)";
-  if (process.env["CI"] === "true") throw new Error(why);
-  return why;
+  return skipped("PostgreSQL is not installed (Debian: postgresql)");
 }
 
 /** Tests that need the server: skipped, visibly, where it is not installed; in CI they fail. */
 export function describeWithPostgresql(name: string, body: () => void): void {
   if (programs !== undefined) {
     describe(name, body);
-  } else if (process.env["CI"] === "true") {
+  } else if (isCi) {
     describe(name, () => {
       it("needs PostgreSQL: install postgresql", () => {
         throw new Error("PostgreSQL is not installed");

@@ -10,7 +10,6 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from ._errors import (
-    Cancelled,
     InvalidField,
     LeaseLost,
     LockHeld,
@@ -43,8 +42,6 @@ def error_from(
         return known
     if code in _USELESS:
         return Refused(f"{where}: {message}")
-    if code == grpc.StatusCode.CANCELLED:
-        return Cancelled(f"{where}: {message}")
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return Unavailable(f"{where} has not answered in time")
     if code == grpc.StatusCode.UNAVAILABLE:
@@ -52,6 +49,8 @@ def error_from(
         if message.startswith("failed to connect to all addresses"):
             return Unreachable(f"{where} cannot be reached: {message}")
         return Unavailable(f"{where} cannot be reached: {message}")
+    # CANCELLED among them: gRPC says it of a stream that was reset. That this client was closed, it
+    # knows by itself.
     return Unavailable(f"{where}: {message}")
 
 
@@ -85,4 +84,4 @@ def _from_details(message: str, status: status_pb2.Status) -> Optional[Stormlock
         return LeaseLost(message)
     if info.reason == "NOT_ALLOWED":
         return NotAllowed(message)
-    return Cancelled(message) if info.reason == "CANCELLED" else Unavailable(message)
+    return Unavailable(message)

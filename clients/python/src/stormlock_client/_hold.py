@@ -38,7 +38,8 @@ class Hold(HeldLock):
 
     def release(self) -> Outcome:
         """Ends belief at once, and the lease as soon as a daemon answers; waits for that a few
-        seconds at the most. "unknown" means that it ends by itself, within its ttl."""
+        seconds at the most. "not-held" means that it had ended before: others may have held the
+        lock meanwhile. "unknown" means that no answer tells, and that it ends within its ttl."""
         if self._wish is not None and self._pid == os.getpid():
             self._keeper.release(self._wish)
             self._is_gone.wait()
@@ -48,10 +49,9 @@ class Hold(HeldLock):
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        is_lost = self.state == "LOST"
-        self.release()
-        if is_lost and kind is None:
-            self._raise_if_lost()
+        outcome = self.release()
+        if kind is None:
+            self._raise_if_lost(outcome)
 
     def _wait(self, on_queued: Optional[OnQueued]) -> None:
         """Until it is held; raises why it is not."""

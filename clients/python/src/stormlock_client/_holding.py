@@ -89,9 +89,12 @@ class HeldLock:
         if not self.held:
             raise self._why or LeaseLost(f"{self._resource} is not held any more: {self.state}")
 
-    def _raise_if_lost(self) -> None:
+    def _raise_if_lost(self, outcome: Outcome) -> None:
+        """At the end of a block, after its release."""
         if self.state == "LOST":
             raise self._why or LeaseLost(f"the lease of {self._resource} was lost")
+        if outcome == "not-held":
+            raise LeaseLost(f"{self._resource} was not held any more when it was released")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._resource!r} {self.state}>"

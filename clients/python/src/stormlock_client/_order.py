@@ -9,7 +9,8 @@ from ._errors import InvalidField, LeaseLost, StormlockError
 from ._gen import lock_pb2 as pb
 from ._lease import Lease, duration_of
 
-#: What a release met; unknown: no daemon has answered, and the lease ends within its ttl.
+#: What a release met. not-held: it had ended before. unknown: no daemon has answered, or none
+#: before the lease was gone, as it is after a release whose answer was lost.
 Outcome = Literal["released", "not-held", "unknown"]
 
 # A daemon takes 64 KiB, the lease id included.

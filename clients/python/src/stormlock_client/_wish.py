@@ -57,6 +57,7 @@ class Wish:
         self._is_settled = False
         self._times_asked = 0  # by which a daemon may have heard of it
         self._release_at = -inf
+        self._times_released = 0  # by which a daemon may have heard of it
         # What was said on the present stream, and how that was answered.
         self._is_said = False
         self._retry_at = -inf
@@ -120,6 +121,7 @@ class Wish:
         if self.phase == "holding":
             return pb.HoldRequest(resume=pb.HoldResume(**named))
         if self.phase == "releasing":
+            self._times_released += 1
             return pb.HoldRequest(release=pb.HoldRelease(**named))
         self._times_asked += 1
         ask = pb.HoldAcquire()
@@ -138,6 +140,8 @@ class Wish:
         """The stream never came about: nobody has heard what was said on it."""
         if self.phase == "asking" and self._is_said:
             self._times_asked -= 1
+        if self.phase == "releasing" and self._is_said:
+            self._times_released -= 1
         self._again()
 
     # --- what is heard ---
@@ -199,8 +203,11 @@ class Wish:
 
     def on_released(self, message: pb.Released) -> None:
         if self.phase == "releasing":
-            is_released = message.outcome == pb.RELEASE_OUTCOME_RELEASED
-            self._over("released" if is_released else "not-held")
+            if message.outcome == pb.RELEASE_OUTCOME_RELEASED:
+                self._over("released")
+            else:
+                # One before it that was not answered may have ended it, or somebody else.
+                self._over("not-held" if self._times_released == 1 else "unknown")
 
     # --- what ends it ---
 

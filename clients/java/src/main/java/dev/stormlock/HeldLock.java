@@ -155,7 +155,8 @@ public final class HeldLock implements AutoCloseable {
   private double confirmedAtMs = NEGATIVE_INFINITY;
   private double lagMs; // How long the newest confirmation took.
   private double farewellEndsMs = POSITIVE_INFINITY;
-  private boolean wasReleased;
+  private boolean wasKept; // To the end, as far as is known.
+  private int releases; // How often it was said.
   private NotAcquiredException refusal;
   private Stream stream;
   private long seq;
@@ -218,7 +219,8 @@ public final class HeldLock implements AutoCloseable {
    * Gives the lock back: it is not held from here on. Waits until a daemon has confirmed it, up to
    * 5 s or an interrupt; a lease that nobody could be told of ends with its ttl.
    *
-   * @return true when it was held to the end; else others may have held it meanwhile
+   * @return true when it was held to the end, as far as can be known: without an answer, or after a
+   *     release whose answer was lost, nothing tells. False when others may have held it meanwhile
    */
   public synchronized boolean release() {
     checkDeadline(SinceStart.nowMs());
@@ -228,7 +230,7 @@ public final class HeldLock implements AutoCloseable {
     } catch (InterruptedException interrupted) {
       Thread.currentThread().interrupt(); // The keeper goes on with it.
     }
-    return wasReleased;
+    return wasKept;
   }
 
   @Override
@@ -301,8 +303,10 @@ public final class HeldLock implements AutoCloseable {
       case ASKING -> request.setAcquire(acquireRequest(nowMs));
       case GRANTED ->
           request.setResume(HoldResume.newBuilder().setResource(resource).setLeaseId(leaseId));
-      default ->
-          request.setRelease(HoldRelease.newBuilder().setResource(resource).setLeaseId(leaseId));
+      default -> {
+        releases++;
+        request.setRelease(HoldRelease.newBuilder().setResource(resource).setLeaseId(leaseId));
+      }
     }
     mayBeKnown = true;
     stream.requests.onNext(request.build());
@@ -425,6 +429,7 @@ public final class HeldLock implements AutoCloseable {
   private void startRelease() {
     if (phase == Phase.RELEASING || phase == Phase.OVER) return;
     phase = Phase.RELEASING; // Rule 6.
+    wasKept = isBelieved();
     isSaid = false;
     farewellEndsMs = SinceStart.nowMs() + FAREWELL_MS;
     if (!mayBeKnown) finish();
@@ -507,7 +512,10 @@ public final class HeldLock implements AutoCloseable {
       // One that answers and then ends its streams must not be asked in a hurry.
       if (nowMs - openedAtMs >= LAST_BACKOFF_MS) failures = 0;
       switch (response.getKindCase()) {
-        case QUEUED -> ttlMs = millis(response.getQueued().getTtl());
+        case QUEUED -> {
+          Queued queued = response.getQueued();
+          if (queued.hasTtl()) ttlMs = millis(queued.getTtl());
+        }
         case GRANTED -> onGranted(nowMs, response.getGranted());
         case HEARTBEAT_ACK -> onAck(nowMs, response.getHeartbeatAck());
         case DENIED -> onDenied(response.getDenied());
@@ -561,14 +569,20 @@ public final class HeldLock implements AutoCloseable {
     }
 
     private void onLost(String cause) {
-      if (phase == Phase.RELEASING) finish();
+      if (phase == Phase.RELEASING) onGone();
       else if (isOpen()) askAnew(cause);
       else lose("the daemon says that the lease of " + resource + " is lost: " + cause);
     }
 
     private void onReleased(ReleaseOutcome outcome) {
       if (phase != Phase.RELEASING) return;
-      wasReleased = isBelieved() && outcome == ReleaseOutcome.RELEASE_OUTCOME_RELEASED;
+      if (outcome == ReleaseOutcome.RELEASE_OUTCOME_RELEASED) finish();
+      else onGone();
+    }
+
+    /** It is gone already when it is released: by a release before this one, or it was lost. */
+    private void onGone() {
+      if (releases == 1) wasKept = false;
       finish();
     }
   }
