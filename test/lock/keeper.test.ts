@@ -544,7 +544,11 @@ describe("giving up", () => {
   });
 
   it("does not come for a wait that has stood in a queue: it is told once of every silence, and goes on", async () => {
-    const { clock, hold, at } = startKeeper({ addresses: 1, behave: acknowledge, patienceMs: 3000 });
+    const { clock, hold, at } = startKeeper({
+      addresses: 1,
+      behave: acknowledge,
+      patienceMs: 3000,
+    });
     const told: string[] = [];
     const holder = hold({ onSilence: ({ message }) => told.push(message) });
     await clock.settle();
@@ -570,7 +574,11 @@ describe("giving up", () => {
   });
 
   it("comes five seconds after the end of a wait that has stood in a queue, when nobody answers then", async () => {
-    const { clock, hold, at } = startKeeper({ addresses: 1, behave: acknowledge, patienceMs: 3000 });
+    const { clock, hold, at } = startKeeper({
+      addresses: 1,
+      behave: acknowledge,
+      patienceMs: 3000,
+    });
     const holder = hold({ waitMs: 60_000 });
     await clock.settle();
     const holderOfIt = { principal: "bob" } as Lease;
