@@ -132,7 +132,7 @@ export function childrenOf(pid: number): number[] {
 }
 
 /** The words with which a process was started; nothing when it is gone. */
-export function wordsOf(pid: number): string {
+function wordsOf(pid: number): string {
   try {
     return readFileSync(`/proc/${String(pid)}/cmdline`, "utf8");
   } catch {
