@@ -115,6 +115,26 @@ describe("a signal", { concurrent: true }, () => {
     expect(hostMs() - killedMs).toBeLessThan(2500);
   });
 
+  test("to a sidecar between the grant and its files: none appears, and the lock is given back", async ({
+    expect,
+  }) => {
+    const name = scene.fresh();
+    const held = await heldByBob(name);
+    const words = ["hold", name, "--sidecar", "--server", scene.daemon.address, "--ttl", "60s"];
+    const file = scene.home.path(name);
+    const running = scene.home.cli.start([...words, "--ready-file", file]);
+    await running.stderrMatches(/you are 1st/u);
+    process.kill(guardianOf(running.pid), "SIGSTOP");
+    await held.release();
+    await isTaken(name);
+    running.kill("SIGTERM");
+    const killedMs = hostMs();
+    await using _next = await heldByBob(name);
+    expect(hostMs() - killedMs).toBeLessThan(2000);
+    expect((await running.ended).code).toBe(0);
+    expect(scene.home.has(file)).toBe(false);
+  });
+
   test("to a sidecar that gives its lock back, no daemon answering, lets it go within a second", async ({
     expect,
   }) => {
