@@ -79,6 +79,12 @@ class TestAio(unittest.IsolatedAsyncioTestCase):
         async with self.bob.hold(self.name, wait=5):
             pass
 
+    async def test_a_loss_that_only_the_release_tells_of_ends_the_block_with_an_error(self) -> None:
+        with self.assertRaises(LeaseLost):
+            async with self.ann.hold(self.name, ttl=60) as lease:
+                self.assertEqual(await self.bob.release(self.name, lease.lease_id), "released")
+                self.assertTrue(lease.held)
+
     async def test_a_loss_can_be_awaited_and_ends_the_block_with_an_error(self) -> None:
         with self.assertRaises(LeaseLost):
             async with self.ann.hold(self.name, ttl=1) as lease:

@@ -109,6 +109,12 @@ class TestClient(unittest.TestCase):
         lease.on_lost(lambda _: late.set())
         self.assertTrue(late.wait(5))
 
+    def test_a_loss_that_only_the_release_tells_of_ends_the_block_with_an_error(self) -> None:
+        with self.assertRaises(LeaseLost):
+            with self.ann.hold(self.name, ttl=60) as lease:
+                self.assertEqual(self.bob.release(self.name, lease.lease_id), "released")
+                self.assertTrue(lease.held)
+
     def test_an_error_of_the_block_goes_before_that_of_the_loss(self) -> None:
         with self.assertRaises(ZeroDivisionError):
             with self.ann.hold(self.name, ttl=1) as lease:

@@ -292,6 +292,23 @@ class TestEnds(unittest.TestCase):
         self.assertEqual(ear.events, ["granted", "released"])
         self.assertTrue(world.keeper.is_idle)
 
+    def test_what_is_not_held_is_news_only_to_the_first_release_that_was_said(self) -> None:
+        for times, outcome in ((1, "not-held"), (2, "unknown")):
+            world = World()
+            wish, ear = world.held()
+            world.keeper.release(wish)
+            world.look()
+            for _ in range(1, times):
+                world.ended(Unavailable("cut"))
+                world.pass_time(1)
+            self.assertEqual(world.link.kinds[-1], "release")
+            world.hear(
+                released=pb.Released(
+                    resource="r", lease_id=wish.lease_id, outcome=pb.RELEASE_OUTCOME_NOT_HELD
+                )
+            )
+            self.assertEqual(ear.events, ["granted", outcome])
+
     def test_a_release_that_is_not_answered_is_unknown_after_a_while(self) -> None:
         world = World()
         wish, ear = world.held()

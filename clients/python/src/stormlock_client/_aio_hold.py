@@ -45,9 +45,10 @@ class Hold(HeldLock):
 
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         is_lost = self.state == "LOST"
-        await self.release()
+        # Also when it turns out only now that somebody else had ended it.
+        is_lost = await self.release() == "not-held" or is_lost
         if is_lost and kind is None:
-            self._raise_if_lost()
+            raise self._lost_error()
 
     async def _wait(self, on_queued: Optional[OnQueued]) -> None:
         """Until it is held; raises why it is not."""

@@ -89,9 +89,8 @@ class HeldLock:
         if not self.held:
             raise self._why or LeaseLost(f"{self._resource} is not held any more: {self.state}")
 
-    def _raise_if_lost(self) -> None:
-        if self.state == "LOST":
-            raise self._why or LeaseLost(f"the lease of {self._resource} was lost")
+    def _lost_error(self) -> LeaseLost:
+        return self._why or LeaseLost(f"the lease of {self._resource} was lost")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._resource!r} {self.state}>"

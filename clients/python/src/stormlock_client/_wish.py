@@ -57,6 +57,8 @@ class Wish:
         self._is_settled = False
         self._times_asked = 0  # by which a daemon may have heard of it
         self._release_at = -inf
+        # How often a daemon may have heard the release.
+        self._times_released = 0
         # What was said on the present stream, and how that was answered.
         self._is_said = False
         self._retry_at = -inf
@@ -120,6 +122,7 @@ class Wish:
         if self.phase == "holding":
             return pb.HoldRequest(resume=pb.HoldResume(**named))
         if self.phase == "releasing":
+            self._times_released += 1
             return pb.HoldRequest(release=pb.HoldRelease(**named))
         self._times_asked += 1
         ask = pb.HoldAcquire()
@@ -138,6 +141,8 @@ class Wish:
         """The stream never came about: nobody has heard what was said on it."""
         if self.phase == "asking" and self._is_said:
             self._times_asked -= 1
+        if self.phase == "releasing" and self._is_said:
+            self._times_released -= 1
         self._again()
 
     # --- what is heard ---
@@ -192,15 +197,17 @@ class Wish:
 
     def on_lost(self, message: pb.Lost) -> None:
         if self.phase == "releasing":
-            self._over("not-held")
+            self._not_held()
         elif self.phase != "over":
             why = _CAUSES.get(message.cause, "for a reason that is newer than this client")
             self._ended(f"the daemon says that the lease of {self.resource} is lost: {why}")
 
     def on_released(self, message: pb.Released) -> None:
         if self.phase == "releasing":
-            is_released = message.outcome == pb.RELEASE_OUTCOME_RELEASED
-            self._over("released" if is_released else "not-held")
+            if message.outcome == pb.RELEASE_OUTCOME_RELEASED:
+                self._over("released")
+            else:
+                self._not_held()
 
     # --- what ends it ---
 
@@ -230,6 +237,10 @@ class Wish:
             self._listener.lost(LeaseLost(f"{self.resource} is not kept any more: {error}"))
         if self.phase != "over":
             self._over("unknown")
+
+    # Where the release was said before, unanswered, this may be its own doing: no news of a loss.
+    def _not_held(self) -> None:
+        self._over("not-held" if self._times_released <= 1 else "unknown")
 
     def _refused(self, error: StormlockError) -> None:
         self._settle(error)
