@@ -2,13 +2,13 @@ import { spawn, type ChildProcess } from "node:child_process";
 import type { ChildEnd, Cut, OwnEnd } from "./hold/child-end.js";
 import { DeadlineWatch } from "./hold/deadline-watch.js";
 import type { GuardianLink } from "./hold/guardian-link.js";
+import type { HeardSignals } from "./hold/heard-signals.js";
 import { hostTime, msUntil, type HostMoment } from "./hold/host-time.js";
 import { ProcessGroup } from "./hold/process-group.js";
 import { ProcessTable } from "./hold/process-table.js";
 import { ProcessTree, type Processes } from "./hold/process-tree.js";
 import type { OnLost } from "./hold/order.js";
 import { say, type Say } from "./hold/say.js";
-import { forwardSignals } from "./hold/signals.js";
 import { hasControllingTerminal } from "./hold/terminal.js";
 
 export interface ChildOrder {
@@ -21,12 +21,17 @@ export interface ChildOrder {
   readonly graceMs: number;
   /** The deadline as it stands when asked. */
   readonly deadline: () => HostMoment;
+  /** What this process gets, for the command; one that has come before keeps it from starting. */
+  readonly signals: HeardSignals;
   /** What a lost lock does to the command: "kill" when left out. */
   readonly onLost?: OnLost;
   /** Where to say what a person should know; on stderr when left out. */
   readonly say?: Say;
-  /** Hears, at most once, that the command left processes behind which are now ended. */
-  readonly leftBehind?: (count: number) => void;
+  /**
+   * Hears, at most once, that the command left processes behind: how many have been ended, and how
+   * many may not be, since they are another user's.
+   */
+  readonly leftBehind?: (ended: number, foreign: number) => void;
 }
 
 // The wrapper asks that much later than the guardian should have: a command that is asked twice
@@ -50,14 +55,14 @@ export class GuardedChild implements AsyncDisposable {
   readonly #order: ChildOrder;
   readonly #processes: Processes;
   readonly #watch: DeadlineWatch;
-  readonly #forwarding: Disposable;
   #deadline: HostMoment;
   #cut: Cut | undefined;
   #isAsked = false;
 
   /**
    * Runs a command under the eyes of a guardian.
-   * @throws LockError "internal" when there is no guardian; nothing was run then
+   * @throws LockError "internal" when there is no guardian, "cancelled" when a signal came first;
+   *   nothing was run then
    */
   static async start(guardian: GuardianLink, order: ChildOrder): Promise<GuardedChild> {
     const table = new ProcessTable();
@@ -70,7 +75,7 @@ export class GuardedChild implements AsyncDisposable {
     }
     // Events of the guardian come when there is a child to end, and not before.
     const begun: { child?: GuardedChild } = {};
-    await guardian.guard(
+    const guarding = guardian.guard(
       {
         say: "guard",
         marker: order.marker,
@@ -88,6 +93,7 @@ export class GuardedChild implements AsyncDisposable {
         },
       },
     );
+    await order.signals.orStopped(guarding);
     begun.child = new GuardedChild(guardian, order, table, hasTerminal);
     return begun.child;
   }
@@ -119,7 +125,7 @@ export class GuardedChild implements AsyncDisposable {
       },
     });
     let child: ChildProcess | undefined;
-    this.#forwarding = forwardSignals(hasTerminal, (signal) => child?.kill(signal));
+    order.signals.forward(hasTerminal, (signal) => child?.kill(signal));
     if (this.#isTooLate) {
       this.#cut = "lost";
       this.ended = this.#finish({ kind: "not-started" });
@@ -168,7 +174,6 @@ export class GuardedChild implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end();
     await this.ended;
-    this.#forwarding[Symbol.dispose]();
   }
 
   get #endsWhenLost(): boolean {
@@ -201,19 +206,24 @@ export class GuardedChild implements AsyncDisposable {
     // The guardian's word may not have come yet, when this process was stopped or stuck.
     if (this.#isTooLate && !this.#isAsked) this.#cut ??= "lost";
     const left = this.#processes.count();
-    if (left > 0 && this.#watch.phase === "watching") {
-      if (this.#cut === undefined) this.#order.leftBehind?.(left);
-      this.#end();
-    }
+    const isLeftBehind = left > 0 && this.#watch.phase === "watching";
+    const isToTell = isLeftBehind && this.#cut === undefined;
+    if (isLeftBehind) this.#end();
+    let undying = left;
     for (let looks = 0; looks < GIVE_UP_AFTER;) {
       const isKilling = this.#watch.phase === "killing";
-      if ((isKilling ? this.#processes.kill() : this.#processes.count()) === 0) break;
+      undying = isKilling ? this.#processes.kill() : this.#processes.count();
+      if (undying === 0) break;
       if (isKilling) looks++;
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
     this.#watch.stop();
+    if (isToTell) {
+      const { foreign } = this.#processes;
+      this.#order.leftBehind?.(Math.max(0, left - foreign - undying), foreign);
+    }
     if (msUntil(this.#deadline) <= 0) this.#cut ??= "lost";
-    return { ...own, cut: this.#cut };
+    return { ...own, cut: this.#cut, undying };
   }
 }
 

@@ -229,7 +229,8 @@ const hold: Command = {
     },
     {
       name: "again",
-      describe: "with --sidecar: contend again when the lock is lost; exit 76 without it",
+      describe:
+        "with --sidecar: contend again when the lock is lost or nobody answers; exit 76 or 69 without it",
     },
     ...ASKING,
   ],
@@ -245,9 +246,10 @@ const hold: Command = {
     "STORMLOCK_LEASE_ID. Several resources, or a command with a `--` or a `--sidecar` of its own, " +
     "need `--` before the command. With --sidecar there is none: stormlock hold RESOURCE... " +
     "--sidecar. With --json the last line on stderr tells how it went.\n" +
-    "Exit codes: the command's own · 128+n when signal n ended it · 75 somebody else holds the " +
-    "lock · 76 it was lost · 69 no daemon or store answers · 77 not allowed · 126 the command " +
-    "cannot be run · 127 it was not found · 0 a sidecar got SIGTERM.",
+    "Exit codes: the command's own · 128+n when signal n ended it, or the wait · 64 usage · " +
+    "69 no daemon or store answers · 70 there is no guardian, or a mistake in stormlock · " +
+    "75 somebody else holds the lock · 76 it was lost · 77 not allowed · 78 the configuration is " +
+    "wrong · 126 the command cannot be run · 127 it was not found · 0 a sidecar got SIGTERM.",
   load: async () => (await import("./hold.js")).hold,
 };
 

@@ -1,6 +1,8 @@
 // What somebody wants to hold, and what comes of it.
 
 import type { HoldState } from "./belief.js";
+import type { LockError } from "./errors.js";
+import type { ReleaseOutcome } from "./farewell.js";
 import type { Lease } from "./lease.js";
 
 /** What somebody wants to hold. */
@@ -20,12 +22,24 @@ export interface HoldWish {
    * outside, as by an event's listener.
    */
   readonly onQueued?: (position: number, holder: Lease | undefined) => void;
+  /** Whether it goes on although no daemon answers; one that has stood in a queue does so anyway. */
+  readonly outlastsSilence?: boolean;
+  /**
+   * Called when nobody answers any more, and it goes on all the same: once until somebody does.
+   * What it throws is thrown again outside.
+   */
+  readonly onSilence?: (error: LockError) => void;
 }
 
 export type HoldOutcome =
   | { readonly kind: "held"; readonly hold: Hold }
   /** Somebody else holds it, and there was no time to wait, or no more. */
   | { readonly kind: "denied"; readonly holder: Lease | undefined; readonly message: string };
+
+export interface ReleaseOptions {
+  /** Milliseconds to wait for the answer at the most; a few seconds when left out. */
+  readonly patienceMs?: number;
+}
 
 /** A lock that is being kept. Disposing of it releases it. */
 export interface Hold extends AsyncDisposable {
@@ -47,9 +61,11 @@ export interface Hold extends AsyncDisposable {
    */
   watch(changed: () => void): () => void;
   /**
-   * Ends belief at once, and the lease as soon as a daemon answers. "not-held": it had ended
-   * before, so others may have held the lock meanwhile. "unknown": no daemon has answered, or none
-   * before the lease was gone, as it is after a release whose answer was lost.
+   * Ends belief at once, and the lease as soon as a daemon answers. "not-held": it had ended before
+   * without a word, as when somebody has released it by its id, and others may have held the lock
+   * since. "unknown": nobody has answered, or not to the first time that it was said.
    */
-  release(): Promise<"released" | "not-held" | "unknown">;
+  release(options?: ReleaseOptions): Promise<ReleaseOutcome>;
+  /** Ends belief and keeping at once, and releases nothing: the lease ends with its ttl. */
+  abandon(): void;
 }

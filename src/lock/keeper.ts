@@ -13,6 +13,8 @@
 //       confirm what is held and a quarter of the ttl is left (belief.ts), or when the daemon's
 //       store has no answer for one who asks and nobody stands in a queue there. All addresses are
 //       tried for that at once; then each is stayed with for longer and longer (route.ts).
+//   K11. What is abandoned is kept no longer: the stream that it was granted on is left, since a
+//       heartbeat speaks for all of a stream, and the others are resumed on another.
 
 import type { Clock } from "./clock.js";
 import type { DeadlineRule } from "./belief.js";
@@ -33,7 +35,10 @@ export interface KeeperOptions {
   readonly clock: Clock;
   /** From 0 to 1: spreads the reconnects of many holders. */
   readonly random: () => number;
-  /** How long to look for a daemon that answers before a wait is given up; 10 s by default. */
+  /**
+   * How long to look for a daemon that answers before a wait that stands in no queue is given up;
+   * 10 s by default.
+   */
   readonly patienceMs?: number;
   /** For tests of the rule itself. */
   readonly deadlineOf?: DeadlineRule;
@@ -101,8 +106,7 @@ export class Keeper implements AsyncDisposable {
     await Promise.all([...this.#wishes].map((wish) => wish.release()));
     this.#alarm?.cancel();
     this.#alarm = undefined;
-    this.#stream?.link.close();
-    this.#stream = undefined;
+    this.#hangUp();
   }
 
   // ——— what is due ———
@@ -121,9 +125,7 @@ export class Keeper implements AsyncDisposable {
     const answerMs = this.#answerMs();
     for (const wish of this.#wishes) {
       wish.look(nowMs);
-      if (wish.isOpen && nowMs >= this.#patience.endsMs(wish, answerMs)) {
-        wish.refuse(this.#patience.reason(wish));
-      }
+      this.#patience.look(wish, nowMs, answerMs);
       if (wish.phase === "over") this.#forget(wish);
     }
     if (this.#wishes.size > 0) {
@@ -140,7 +142,9 @@ export class Keeper implements AsyncDisposable {
   }
 
   #forget(wish: Wish): void {
-    if (this.#wishes.remove(wish)) this.#stream?.granted.delete(wish.leaseId);
+    if (!this.#wishes.remove(wish)) return;
+    const wasGranted = this.#stream?.granted.delete(wish.leaseId) === true;
+    if (wasGranted && wish.isAbandoned) this.#hangUp(); // K11
   }
 
   // Says what has not been said on this stream: a heartbeat first, then what it carries.
@@ -176,8 +180,7 @@ export class Keeper implements AsyncDisposable {
 
   // K5
   #leave(error: LockError): void {
-    this.#stream?.link.close();
-    this.#stream = undefined;
+    this.#hangUp();
     this.#patience.note(error);
     this.#route.fail();
     if (error.kind === "unreachable") for (const wish of this.#wishes) wish.onUnheard();
@@ -185,10 +188,14 @@ export class Keeper implements AsyncDisposable {
     this.#lookSoon();
   }
 
-  // K10
-  #move(): void {
+  #hangUp(): void {
     this.#stream?.link.close();
     this.#stream = undefined;
+  }
+
+  // K10
+  #move(): void {
+    this.#hangUp();
     this.#route.move();
     this.#lookSoon();
   }
@@ -302,7 +309,7 @@ export class Keeper implements AsyncDisposable {
       const answerMs = this.#answerMs();
       for (const wish of this.#wishes) {
         atMs = Math.min(atMs, wish.lookAtMs, stream === undefined ? Infinity : wish.speakAtMs);
-        if (wish.isOpen) atMs = Math.min(atMs, this.#patience.endsMs(wish, answerMs));
+        atMs = Math.min(atMs, this.#patience.lookAtMs(wish, answerMs));
       }
     }
     if (this.#alarm?.atMs === atMs) return;

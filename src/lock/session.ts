@@ -203,10 +203,26 @@ export class HoldSession {
       wait.departure.depart();
     }
     this.#drop({ resource, leaseId });
-    const outcome = await this.#stubbornly(() => this.#locks.release({ resource, leaseId }));
+    const outcome = await this.#releaseStubbornly({ resource, leaseId });
     // A resume that was on its way may have been answered in the meantime.
     this.#drop({ resource, leaseId });
     if (!this.#ended.signal.aborted) this.#say({ kind: "released", resource, leaseId, outcome });
+  }
+
+  // Where the store has left an ask unanswered, "not held" may be what that has brought about. A
+  // holder would take it for a loss: he is told so only when he has asked again himself.
+  async #releaseStubbornly(lease: LeaseName): Promise<"released" | "not-held"> {
+    const unanswered: unknown[] = [];
+    const outcome = await this.#stubbornly(async () => {
+      try {
+        return await this.#locks.release(lease);
+      } catch (thrown) {
+        unanswered.push(thrown);
+        throw thrown;
+      }
+    });
+    if (outcome === "not-held" && unanswered.length > 0) throw asLockError(unanswered[0]);
+    return outcome;
   }
 
   // S6, S7, S8

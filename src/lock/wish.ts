@@ -4,8 +4,9 @@ import type { Clock } from "./clock.js";
 import { deferred } from "./deferred.js";
 import { LockError } from "./errors.js";
 import { Exchange, type Standing } from "./exchange.js";
+import { Farewell, FAREWELL_MS, type ReleaseOutcome } from "./farewell.js";
 import type { DaemonSays, DenialReason, HolderSays } from "./hold.js";
-import type { Hold, HoldOutcome, HoldWish } from "./holding.js";
+import type { Hold, HoldOutcome, HoldWish, ReleaseOptions } from "./holding.js";
 import type { Lease } from "./lease.js";
 import { callOut, Watchers } from "./watchers.js";
 
@@ -14,14 +15,6 @@ const ASSUMED_TTL_MS = 60_000;
 
 // How soon something is said again that the daemon could not answer.
 const RETRY_MS = 250;
-
-// How long a release, or the refusal of a wait that is over, may stay unanswered: long enough for
-// a daemon to be restarted.
-const FAREWELL_MS = 5000;
-
-// The same for a lease that nobody believes in, or never has: it ends by itself, and whoever has
-// given it up wants to go.
-const SHORT_FAREWELL_MS = 1000;
 
 type Phase =
   /** Not held yet. */
@@ -41,13 +34,13 @@ export class Wish implements Hold {
   readonly #lost = new AbortController();
   readonly #watchers: Watchers;
   readonly #outcome = deferred<HoldOutcome>();
-  readonly #released = deferred<"released" | "not-held" | "unknown">();
+  readonly #released = deferred<ReleaseOutcome>();
   readonly #ask: Ask;
   #phase: Phase = "asking";
   readonly #exchange = new Exchange();
-  #releaseAtMs = -Infinity;
-  /** How often a daemon may have heard that it is released. */
-  #releases = 0;
+  readonly #farewell = new Farewell();
+  #hasQueued = false;
+  #isAbandoned = false;
   #ttlMs: number;
   #lease: Lease | undefined;
   #belief: Belief;
@@ -66,8 +59,8 @@ export class Wish implements Hold {
     this.#ask = new Ask(wish, clock.monotonicMs());
     this.#ttlMs = wish.ttlMs ?? ASSUMED_TTL_MS;
     this.#belief = new Belief(clock, this.#ttlMs, deadlineOf);
-    if (wish.signal?.aborted === true) this.#abandon();
-    else wish.signal?.addEventListener("abort", this.#abandon, { once: true });
+    if (wish.signal?.aborted === true) this.#giveUp();
+    else wish.signal?.addEventListener("abort", this.#giveUp, { once: true });
   }
 
   // ——— for the holder ———
@@ -105,14 +98,26 @@ export class Wish implements Hold {
     return this.#watchers.add(changed);
   }
 
-  release(): Promise<"released" | "not-held" | "unknown"> {
+  release({ patienceMs = Infinity }: ReleaseOptions = {}): Promise<ReleaseOutcome> {
     const nowMs = this.#clock.monotonicMs();
-    this.#abandon();
+    this.#giveUp();
     this.#belief.end("RELEASED"); // K6: before it is sent
-    const isPutOff = this.#phase === "releasing" && this.#releaseAtMs > nowMs;
+    const isPutOff = this.#phase === "releasing" && this.#farewell.atMs > nowMs;
     if (this.#phase === "holding" || isPutOff) this.#toRelease(nowMs);
+    if (patienceMs !== Infinity) {
+      this.#farewell.hurry(nowMs + patienceMs);
+      this.#changedInside();
+    }
     this.#tell();
     return this.#released.promise;
+  }
+
+  abandon(): void {
+    this.#giveUp();
+    this.#belief.end("RELEASED");
+    this.#isAbandoned = true;
+    if (this.#phase !== "over") this.#over("unknown");
+    this.#tell();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -129,6 +134,10 @@ export class Wish implements Hold {
     if (this.#phase === "holding") return this.#belief.state === "PENDING";
     return this.#phase === "asking";
   }
+  /** Whether no daemon may keep it any more, although none was told to end it (K11). */
+  get isAbandoned(): boolean {
+    return this.#isAbandoned;
+  }
   get ttlMs(): number {
     return this.#ttlMs;
   }
@@ -143,6 +152,10 @@ export class Wish implements Hold {
   }
   get askedSinceMs(): number {
     return this.#ask.sinceMs;
+  }
+
+  get outlastsSilence(): boolean {
+    return this.#hasQueued || this.#wish.outlastsSilence === true;
   }
 
   /** The daemon refuses a wait that is over by itself; this is for when it does not answer. */
@@ -165,7 +178,7 @@ export class Wish implements Hold {
         return state === "HELD" ? Math.min(riskAtMs, deadlineMs) : deadlineMs;
       }
       case "releasing":
-        return this.#farewellEndsMs();
+        return this.#farewell.endsMs;
       case "over":
         return Infinity;
     }
@@ -180,7 +193,7 @@ export class Wish implements Hold {
   get speakAtMs(): number {
     if (this.#phase === "over") return Infinity;
     const { dueAtMs } = this.#exchange;
-    return this.#phase === "releasing" ? Math.max(dueAtMs, this.#releaseAtMs) : dueAtMs;
+    return this.#phase === "releasing" ? Math.max(dueAtMs, this.#farewell.atMs) : dueAtMs;
   }
 
   /** Does what time has brought. */
@@ -188,7 +201,7 @@ export class Wish implements Hold {
     if (this.#phase === "holding" && this.#belief.state === "LOST") {
       this.#lose(`the lease of ${this.resource} could not be renewed in time`);
     }
-    if (this.#phase === "releasing" && nowMs >= this.#farewellEndsMs()) this.#over("unknown");
+    if (this.#phase === "releasing" && nowMs >= this.#farewell.endsMs) this.#over("unknown");
     this.#tell();
   }
 
@@ -202,7 +215,7 @@ export class Wish implements Hold {
         return { kind: "resume", resource, leaseId };
       case "releasing":
       case "over":
-        this.#releases += 1;
+        this.#farewell.say();
         return { kind: "release", resource, leaseId };
     }
   }
@@ -215,15 +228,20 @@ export class Wish implements Hold {
   /** The stream never came about: nobody has heard what was said on it. */
   onUnheard(): void {
     if (this.#phase === "asking" && this.#exchange.isSaid) this.#ask.takeBack();
-    if (this.#phase === "releasing" && this.#exchange.isSaid) this.#releases -= 1;
+    if (this.#phase === "releasing" && this.#exchange.isSaid) this.#farewell.takeBack();
     this.#exchange.again();
   }
 
   onQueued(position: number, holder: Lease | undefined, ttlMs: number): void {
     if (this.#phase !== "asking") return;
     if (ttlMs > 0) this.#ttlMs = ttlMs; // Without one no flood of heartbeats.
+    this.#hasQueued = true;
     this.#exchange.queue(holder !== undefined);
     callOut(this.#clock, () => this.#wish.onQueued?.(position, holder));
+  }
+
+  onSilence(error: LockError): void {
+    callOut(this.#clock, () => this.#wish.onSilence?.(error));
   }
 
   onGranted(lease: Lease, sentAtMs: number, validForMs: number): void {
@@ -240,7 +258,7 @@ export class Wish implements Hold {
   confirm(sentAtMs: number, validForMs: number): void {
     if (this.#phase !== "holding" || !this.#belief.confirm(sentAtMs, validForMs)) return;
     this.#outcome.resolve({ kind: "held", hold: this });
-    this.#wish.signal?.removeEventListener("abort", this.#abandon);
+    this.#wish.signal?.removeEventListener("abort", this.#giveUp);
     this.#tell(true);
   }
 
@@ -251,17 +269,14 @@ export class Wish implements Hold {
         this.#onDenied(message.reason, message.message, message.holder);
         return;
       case "lost":
-        if (this.#phase === "releasing") this.#over("not-held");
+        if (this.#phase === "releasing") this.#over(this.#farewell.meaning("not-held"));
         else
           this.#gone(
             `the daemon says that the lease of ${this.resource} is lost (${message.cause})`,
           );
         return;
       case "released":
-        if (this.#phase !== "releasing") return;
-        // One before it that was not answered may have ended it, or somebody else.
-        if (message.outcome === "not-held" && this.#releases > 1) this.#over("unknown");
-        else this.#over(message.outcome);
+        if (this.#phase === "releasing") this.#over(this.#farewell.meaning(message.outcome));
         return;
     }
   }
@@ -270,7 +285,7 @@ export class Wish implements Hold {
   refuse(error: LockError): void {
     if (!this.isOpen) return;
     this.#outcome.reject(error);
-    this.#abandon();
+    this.#giveUp();
   }
 
   // ——— inside ———
@@ -314,7 +329,7 @@ export class Wish implements Hold {
     this.#toRelease(this.#belief.validUntilMs);
   }
 
-  readonly #abandon = (): void => {
+  readonly #giveUp = (): void => {
     if (!this.isOpen) return;
     this.#outcome.reject(new LockError("cancelled", `the wait for ${this.resource} was given up`));
     if (this.#ask.times === 0) this.#over("not-held");
@@ -322,23 +337,18 @@ export class Wish implements Hold {
   };
 
   #toRelease(atMs: number): void {
+    const { state, deadlineMs } = this.#belief;
     this.#phase = "releasing";
-    this.#releaseAtMs = atMs;
+    this.#farewell.begin(atMs, state !== "LOST" && deadlineMs !== -Infinity);
     this.#exchange.again();
     this.#changedInside();
   }
 
-  #over(outcome: "released" | "not-held" | "unknown"): void {
+  #over(outcome: ReleaseOutcome): void {
     this.#phase = "over";
-    this.#wish.signal?.removeEventListener("abort", this.#abandon);
+    this.#wish.signal?.removeEventListener("abort", this.#giveUp);
     this.#released.resolve(outcome);
     this.#changedInside();
-  }
-
-  #farewellEndsMs(): number {
-    const { state, deadlineMs } = this.#belief;
-    const wasKept = state !== "LOST" && deadlineMs !== -Infinity;
-    return this.#releaseAtMs + (wasKept ? FAREWELL_MS : SHORT_FAREWELL_MS);
   }
 
   #tell(hasMoved = false): void {

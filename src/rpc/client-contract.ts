@@ -1,6 +1,7 @@
 // What a client is asked for, and what it answers.
 
 import type { Clock } from "../lock/clock.js";
+import type { LockError } from "../lock/errors.js";
 import type { Hold } from "../lock/holding.js";
 import type { Lease } from "../lock/lease.js";
 import type { Transport, UnaryTransport } from "./transport.js";
@@ -55,6 +56,17 @@ export interface HoldOptions {
    * throws is thrown again outside, as by an event's listener.
    */
   readonly onQueued?: (position: number, holder: Lease | undefined) => void;
+  /**
+   * Whether to go on for as long as the wait lasts although no daemon answers. One that has stood in
+   * a queue does so anyway; one that no daemon has answered yet is given up when the client's
+   * patience ends, unless this is set.
+   */
+  readonly outlastsSilence?: boolean;
+  /**
+   * Called when nobody has answered for as long as the client's patience, and the wait goes on all
+   * the same: once until somebody answers again. What it throws is thrown again outside.
+   */
+  readonly onSilence?: (error: LockError) => void;
 }
 
 export type HoldResult =
@@ -71,7 +83,10 @@ export interface UnaryClientOptions {
   readonly random?: () => number;
   /** Who asks, unless an acquire says otherwise. */
   readonly principal?: string;
-  /** How long to go on asking when there is no definite answer; 10 s by default. */
+  /**
+   * How long to go on asking when there is no definite answer; 10 s by default. A hold that stands
+   * in a queue has the patience of its wait.
+   */
   readonly patienceMs?: number;
 }
 

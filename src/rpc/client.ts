@@ -29,7 +29,8 @@ export class LockClient extends UnaryClient {
    * or lost. All holds of a client share one stream.
    */
   async hold(resource: string, options: HoldOptions = {}): Promise<HoldResult> {
-    const { ttlMs, waitMs = Infinity, reason = "", labels = {}, signal, onQueued } = options;
+    const { ttlMs, waitMs = Infinity, reason = "", labels = {}, signal } = options;
+    const { onQueued, onSilence, outlastsSilence = false } = options;
     this.#keeper ??= new Keeper({
       links: this.#transports.map((transport) => (events) => transport.hold(events)),
       clock: this.#clock,
@@ -37,10 +38,11 @@ export class LockClient extends UnaryClient {
       patienceMs: this.#patienceMs,
     });
     const outcome = await this.#keeper.hold({
-      ...{ resource, ttlMs, waitMs, reason, labels },
+      ...{ resource, ttlMs, waitMs, reason, labels, outlastsSilence },
       principal: options.principal ?? this.#principal,
       ...(signal === undefined ? {} : { signal }),
       ...(onQueued === undefined ? {} : { onQueued }),
+      ...(onSilence === undefined ? {} : { onSilence }),
     });
     return outcome.kind === "held"
       ? { kind: "granted", hold: outcome.hold }

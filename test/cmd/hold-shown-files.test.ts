@@ -1,4 +1,12 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -50,5 +58,14 @@ describe("the files of a sidecar", () => {
     removeOwnFiles(own);
     expect(readdirSync(folder)).toEqual(["token"]);
     expect(readFileSync(token, "utf8")).toBe("13\n");
+  });
+
+  test("are removed even if somebody has touched, or written to, what they are", () => {
+    const own = files.write(holds);
+    expect(files.show()).toBe(true);
+    utimesSync(ready, 1, 1);
+    writeFileSync(token, "13\n", { flag: "a" });
+    removeOwnFiles(own);
+    expect(readdirSync(folder)).toEqual([]);
   });
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { wayOut, type ChildEnd } from "../../cmd/stormlock/hold/child-end.js";
+import { wayOut, type CutEnd } from "../../cmd/stormlock/hold/child-end.js";
 import { childEnvironment, newMarker } from "../../cmd/stormlock/hold/child-environment.js";
 import { LineReader, toLine, type ToGuardian } from "../../cmd/stormlock/hold/guardian-messages.js";
 import {
@@ -19,7 +19,7 @@ import { FakeClock } from "../support/fake-clock.js";
 
 describe("how the wrapper ends", () => {
   const cut = undefined;
-  const ends: [ChildEnd, number | string][] = [
+  const ends: [CutEnd, number | string][] = [
     [{ kind: "exited", code: 0, cut }, 0],
     [{ kind: "exited", code: 7, cut }, 7],
     [{ kind: "signalled", signal: "SIGINT", cut }, "SIGINT"],

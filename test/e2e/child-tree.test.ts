@@ -119,13 +119,16 @@ describe.concurrent("what a command leaves behind", () => {
     const run = bench.start("left-long", { ttlMs: 1200, graceMs: 400 }, [
       "sh",
       "-c",
-      `(setsid sh -c "${DEAF}" &); sleep 0.3; exit 5`,
+      `echo $$ >> $OUT; (setsid sh -c "${DEAF}" &); sleep 0.3; exit 5`,
     ]);
-    const left = await run.note("left-behind");
+    const [command = 0] = await pids(run, 1);
+    const exitedMs = await deathOf(command);
     const ended = await run.note("ended");
     expect(ended.cut).toBeUndefined();
-    expect(ended.atMs - left.atMs).toBeGreaterThan(300);
-    expect(ended.atMs - left.atMs).toBeLessThan(400 + LATE_MS);
+    expect(ended.atMs - exitedMs).toBeGreaterThan(300);
+    expect(ended.atMs - exitedMs).toBeLessThan(400 + LATE_MS);
+    // It is told of when it is true that they have been ended.
+    expect((await run.note("left-behind")).atMs).toBeGreaterThan(exitedMs + 300);
     expect(await run.exit).toBe(5);
   });
 });

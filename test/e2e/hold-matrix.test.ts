@@ -5,7 +5,7 @@ import { connect, LockError, type LockClient } from "../../src/index.js";
 import { systemClock } from "../../src/system-clock.js";
 import { startDaemon, type Daemon } from "../rpc/support/daemon.js";
 import type { DaemonProcess } from "../support/cli.js";
-import { HoldHome, until } from "../support/hold-cli.js";
+import { guardianOf, HoldHome, pause, until, type HoldFlags } from "../support/hold-cli.js";
 import { MemoryStore } from "../support/memory-backend.js";
 import { Proxy } from "../support/proxy.js";
 
@@ -52,27 +52,22 @@ function waiting(then: string, ran: string): string[] {
   return ["bash", "-c", `trap '${then}' TERM; touch "$0"; while :; do sleep 0.02; done`, ran];
 }
 
-/** What cannot happen: a command that never ran is not under a lock that could be lost. */
-const NEVER = "never";
-
-const MATRIX: Record<Ending, Record<Fate, number | typeof NEVER>> = {
+const MATRIX: Record<Ending, Record<Fate, number>> = {
   "exits 0": { held: 0, lost: 76, "timed out": 75, taken: 75, unreachable: 69, refused: 77 },
   "exits 7": { held: 7, lost: 76, "timed out": 75, taken: 75, unreachable: 69, refused: 77 },
   "dies by SIGKILL": {
     ...{ held: 137, lost: 76, "timed out": 75, taken: 75, unreachable: 69, refused: 77 },
   },
   "is not found": {
-    ...{ held: 127, lost: NEVER, "timed out": 75, taken: 75, unreachable: 69, refused: 77 },
+    ...{ held: 127, lost: 76, "timed out": 75, taken: 75, unreachable: 69, refused: 77 },
   },
   "is not executable": {
-    ...{ held: 126, lost: NEVER, "timed out": 75, taken: 75, unreachable: 69, refused: 77 },
+    ...{ held: 126, lost: 76, "timed out": 75, taken: 75, unreachable: 69, refused: 77 },
   },
 };
 
 const CELLS = Object.entries(MATRIX).flatMap(([ending, row]) =>
-  Object.entries(row).flatMap(([fate, code]) =>
-    code === NEVER ? [] : [[ending as Ending, fate as Fate, code] as const],
-  ),
+  Object.entries(row).map(([fate, code]) => [ending as Ending, fate as Fate, code] as const),
 );
 
 /** Runs a command to its end under a lock with that fate. */
@@ -96,8 +91,9 @@ async function meet(
       return done(run([daemon.address]));
     case "lost": {
       await using proxy = await Proxy.open(daemon.address);
-      const asked = WHEN_ASKED[ending]?.(ran) ?? [];
       const how = { servers: [proxy.address], ttl: "2s" };
+      const asked = WHEN_ASKED[ending]?.(ran);
+      if (asked === undefined) return await done(loseBeforeStart(name, how, command, proxy));
       const running = home.hold(name, how, asked);
       await until("it runs", () => home.has(ran));
       proxy.freeze();
@@ -115,6 +111,33 @@ async function meet(
     case "refused":
       return done(run([refusing.address]));
   }
+}
+
+/**
+ * Has the lock lost before a command that cannot run is tried: nothing starts without the guardian,
+ * and that is stopped until the deadline has passed.
+ */
+async function loseBeforeStart(
+  name: string,
+  how: HoldFlags,
+  command: readonly string[],
+  proxy: Proxy,
+): Promise<number | NodeJS.Signals> {
+  const result = await client.hold(name, { ttlMs: 60_000 });
+  if (result.kind !== "granted") throw new Error(result.message);
+  const running = home.hold(name, how, command);
+  await running.stderrMatches(/you are 1st/u);
+  const guardian = guardianOf(running.pid);
+  process.kill(guardian, "SIGSTOP");
+  await result.hold.release();
+  while ((await client.current(name)) === undefined) await pause(10);
+  await pause(200); // until it knows, too
+  proxy.freeze();
+  await pause(2000);
+  process.kill(guardian, "SIGCONT");
+  const { code, signal, stderr } = await running.ended;
+  if (!stderr.includes("lost before the command could be started")) throw new Error(stderr);
+  return signal ?? code;
 }
 
 describe("the exit code", { concurrent: true }, () => {

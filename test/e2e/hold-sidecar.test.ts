@@ -7,7 +7,7 @@ import { describe, test } from "vitest";
 import type { Hold } from "../../src/index.js";
 import { PROGRAM, type Running } from "../support/cli.js";
 import { pageOf } from "../support/held-page.js";
-import { hostMs, pause, until } from "../support/hold-cli.js";
+import { childrenOf, guardianOf, hostMs, pause, until } from "../support/hold-cli.js";
 import { holdScene } from "../support/hold-scene.js";
 import { Proxy } from "../support/proxy.js";
 
@@ -167,8 +167,9 @@ describe("when the lock is lost", { concurrent: true }, () => {
     const next = heldByBob(name).then((hold) => ({ hold, atMs: hostMs() }));
     proxy.freeze();
     const goneMs = await goneAtMs(one);
-    // It may have exited by now; what it must not say is yes.
-    expect((await pageOf(address, "/held"))?.status ?? 503).toBe(503);
+    // It may have exited by now, which is no answer; what it must not say is yes.
+    const page = await pageOf(address, "/held");
+    if (page !== undefined) expect(page).toMatchObject({ status: 503, body: { held: false } });
     const { hold, atMs } = await next;
     expect(goneMs).toBeLessThan(atMs);
     expect((await one.running.ended).code).toBe(76);
@@ -199,9 +200,10 @@ describe("when the lock is lost", { concurrent: true }, () => {
   // The request lies there when it wakes, beside timers that are overdue, and no guardian's word.
   test("while it was stopped, the first thing that it answers is no", async ({ expect }) => {
     const name = scene.fresh();
+    // It contends again, so that it is there to answer.
     const running = scene.home.cli.start([
       ...["hold", name, "--sidecar", "--server", scene.daemon.address, "--ttl", "2s"],
-      ...["--http", "127.0.0.1:0"],
+      ...["--http", "127.0.0.1:0", "--again"],
     ]);
     await running.stderrMatches(/holding/u);
     const [, address = ""] = await running.stderrMatches(/answering on http:\/\/(.+)\/held/u);
@@ -212,10 +214,13 @@ describe("when the lock is lost", { concurrent: true }, () => {
     const page = pageOf(address, "/held", { agent, timeout: 30_000 });
     await pause(100);
     running.kill("SIGCONT");
-    // After a long stop the connection is closed instead.
-    expect((await page)?.status ?? 503).toBe(503);
+    // After a long stop the connection is closed instead, and whoever asked asks again.
+    const answered = (await page) ?? (await pageOf(address, "/held"));
+    expect(answered).toMatchObject({ status: 503, body: { held: false } });
     agent.destroy();
-    expect((await running.ended).code).toBe(76);
+    await running.stderrMatches(/was lost: contending again/u);
+    running.kill("SIGTERM");
+    expect((await running.ended).code).toBe(143);
   });
 
   test("a guardian that is late leaves the next run's files alone", async ({ expect }) => {
@@ -352,15 +357,3 @@ describe("what does not go together is refused before anything is taken", () => 
     expect(ended.stderr).toMatch(complaint);
   });
 });
-
-function childrenOf(pid: number): number[] {
-  const text = scene.home.read(`/proc/${String(pid)}/task/${String(pid)}/children`);
-  return text.split(" ").filter(Boolean).map(Number);
-}
-
-function guardianOf(pid: number): number {
-  const [guardian = 0] = childrenOf(pid).filter((child) =>
-    scene.home.read(`/proc/${String(child)}/cmdline`).includes("guardian"),
-  );
-  return guardian;
-}

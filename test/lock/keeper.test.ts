@@ -543,6 +543,71 @@ describe("giving up", () => {
     ).toEqual([]);
   });
 
+  it("does not come for a wait that has stood in a queue: it is told once of every silence, and goes on", async () => {
+    const { clock, hold, at } = startKeeper({
+      addresses: 1,
+      behave: acknowledge,
+      patienceMs: 3000,
+    });
+    const told: string[] = [];
+    const holder = hold({ onSilence: ({ message }) => told.push(message) });
+    await clock.settle();
+    const queued = { kind: "queued", resource: RESOURCE, position: 1, ttlMs: TTL_MS } as const;
+    for (const round of [1, 2]) {
+      at(0).link.say({ ...queued, holder: undefined });
+      at(0).refusal = error("unreachable", `refused ${String(round)}`);
+      at(0).link.break(error("unavailable"));
+      await clock.advance(2900);
+      expect(told).toHaveLength(round - 1);
+      await clock.advance(600_000);
+      expect(told).toHaveLength(round);
+      expect(told.at(-1)).toBe(`refused ${String(round)}`);
+      expect(holder.kind).toBe("open");
+      at(0).refusal = undefined;
+      await clock.advance(1000);
+    }
+    const ids = at(0).links.flatMap((link) => link.all("acquire").map(({ leaseId }) => leaseId));
+    expect(new Set(ids).size).toBe(1);
+    at(0).link.grant();
+    await clock.settle();
+    expect(holder.hold.isHeld).toBe(true);
+  });
+
+  it("comes five seconds after the end of a wait that has stood in a queue, when nobody answers then", async () => {
+    const { clock, hold, at } = startKeeper({
+      addresses: 1,
+      behave: acknowledge,
+      patienceMs: 3000,
+    });
+    const holder = hold({ waitMs: 60_000 });
+    await clock.settle();
+    const holderOfIt = { principal: "bob" } as Lease;
+    at(0).link.say({
+      ...{ kind: "queued", resource: RESOURCE, position: 1, holder: holderOfIt, ttlMs: TTL_MS },
+    });
+    at(0).refusal = error("unreachable", "refused");
+    at(0).link.break(error("unavailable"));
+    await clock.advance(64_999);
+    expect(holder.kind).toBe("open");
+    await clock.advance(1);
+    expect(holder.error).toMatchObject({ kind: "unreachable", message: "refused" });
+    await clock.advance(5000);
+    expect(clock.pending).toBe(0);
+  });
+
+  it("does not come either for a wait that was told to outlast all silence, though nobody ever answers", async () => {
+    const { clock, hold, at } = startKeeper({ addresses: 1, patienceMs: 3000 });
+    at(0).refusal = error("unreachable", "refused");
+    const told: string[] = [];
+    const holder = hold({ outlastsSilence: true, onSilence: ({ kind }) => told.push(kind) });
+    await clock.advance(600_000);
+    expect([holder.kind, told]).toEqual(["open", ["unreachable"]]);
+    at(0).refusal = undefined;
+    at(0).behave = obey;
+    await clock.advance(1000);
+    expect(holder.hold.isHeld).toBe(true);
+  });
+
   it("comes as unavailable when daemons are there and say nothing", async () => {
     const { clock, hold } = startKeeper({ addresses: 1 });
     const holder = hold({ ttlMs: 60_000 });
@@ -654,6 +719,46 @@ describe("releasing", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("that was said before tells nothing of a loss: what is not held then may be its own doing", async () => {
+    const { clock, at, held } = await startHeld(acknowledge);
+    const releasing = new Watched(held.release());
+    await clock.settle();
+    at(0).link.break(error("unavailable"));
+    await clock.settle();
+    const { resource, leaseId } = held;
+    at(1).link.say({ kind: "released", resource, leaseId, outcome: "not-held" });
+    await clock.settle();
+    expect(releasing.value).toBe("unknown");
+    expect(clock.pending).toBe(0);
+  });
+
+  it("that nobody can have heard before does", async () => {
+    const { clock, at, held } = await startHeld(acknowledge, { addresses: 1 });
+    at(0).refusal = error("unreachable");
+    at(0).link.break(error("unavailable"));
+    const releasing = new Watched(held.release());
+    await clock.advance(1000);
+    at(0).refusal = undefined;
+    await clock.advance(1000);
+    const { resource, leaseId } = held;
+    expect(at(0).links.flatMap((link) => link.all("release")).length).toBeGreaterThan(1);
+    at(0).link.say({ kind: "released", resource, leaseId, outcome: "not-held" });
+    await clock.settle();
+    expect(releasing.value).toBe("not-held");
+  });
+
+  it("is given up sooner for whoever is in a hurry, though it was said before he was", async () => {
+    const { clock, held } = await startHeld(acknowledge);
+    const releasing = new Watched(held.release());
+    await clock.advance(2000);
+    void held.release({ patienceMs: 1000 });
+    await clock.advance(999);
+    expect(releasing.kind).toBe("open");
+    await clock.advance(1);
+    expect(releasing.value).toBe("unknown");
+    expect(clock.pending).toBe(0);
+  });
+
   it.each([
     ["after one that was not answered tells nothing", "unavailable", "unknown"],
     ["after one that nobody has heard was lost", "unreachable", "not-held"],
@@ -732,6 +837,35 @@ describe("releasing", () => {
     expect(holder.kind).toBe("denied");
     expect(at(0).link.all("acquire")).toHaveLength(1);
     expect(clock.pending).toBe(0);
+  });
+});
+
+describe("abandoning", () => {
+  it("ends belief and keeping at once, and releases nothing, then or later", async () => {
+    const { clock, at, held, keeper, lost } = await startHeld();
+    held.abandon();
+    expect([held.state, held.isHeld]).toEqual(["RELEASED", false]);
+    await clock.settle();
+    expect(at(0).link.isClosed).toBe(true);
+    expect(clock.pending).toBe(0);
+    expect(await held.release()).toBe("unknown");
+    await keeper[Symbol.asyncDispose]();
+    expect(at(0).links.flatMap((link) => link.all("release"))).toEqual([]);
+    expect(lost.why).toBeUndefined();
+  });
+
+  it("leaves the others held, on another stream, so that their heartbeats keep it no longer", async () => {
+    const { clock, at, held, hold } = await startHeld();
+    const other = hold({ resource: "other" });
+    await clock.settle();
+    held.abandon();
+    await clock.settle();
+    const [old, now] = at(0).links;
+    expect(old?.isClosed).toBe(true);
+    expect(now?.all("resume").map(({ resource }) => resource)).toEqual(["other"]);
+    await clock.advance(60_000);
+    expect(other.hold.state).toBe("HELD");
+    expect(at(0).links).toHaveLength(2);
   });
 });
 

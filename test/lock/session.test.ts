@@ -470,6 +470,25 @@ describe("a release", () => {
     expect(stream.last("released").outcome).toBe("released");
     expect(store.current(RESOURCE)).toBeUndefined();
   });
+
+  it("that the store has carried out without a word is no loss: its holder has to ask again", async () => {
+    let fails = false;
+    const daemon = startDaemon({
+      faults: ({ method }) => (fails && method === "release" ? { fail: "after" } : undefined),
+    });
+    const { clock } = daemon;
+    const stream = await startHolding(daemon);
+    fails = true;
+    stream.release("a");
+    await clock.advance(100);
+    fails = false;
+    await clock.advance(1000);
+    expect(stream.all("released")).toEqual([]);
+    expect(stream.last("denied")).toMatchObject({ leaseId: "a", reason: "unavailable" });
+    stream.release("a");
+    await clock.settle();
+    expect(stream.last("released").outcome).toBe("not-held");
+  });
 });
 
 describe("the end of a stream", () => {

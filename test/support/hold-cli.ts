@@ -121,6 +121,35 @@ export interface Life {
   readonly lastMs: number;
 }
 
+/** The processes that one has started and that live yet. */
+export function childrenOf(pid: number): number[] {
+  try {
+    const file = `/proc/${String(pid)}/task/${String(pid)}/children`;
+    return readFileSync(file, "utf8").split(" ").filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** The words with which a process was started; nothing when it is gone. */
+function wordsOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${String(pid)}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** The guardian of a \`stormlock hold\`; 0 when there is none. */
+export function guardianOf(pid: number): number {
+  return childrenOf(pid).find((child) => wordsOf(child).includes("guardian")) ?? 0;
+}
+
+/** The command that a \`stormlock hold\` runs; 0 when there is none. */
+export function commandOf(pid: number): number {
+  return childrenOf(pid).find((child) => !wordsOf(child).includes("guardian")) ?? 0;
+}
+
 /** The host's monotonic clock, that all its processes share. */
 export function hostMs(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000;

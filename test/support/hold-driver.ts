@@ -3,6 +3,7 @@ import { GuardedChild } from "../../cmd/stormlock/child.js";
 import { endLike, type ChildEnd } from "../../cmd/stormlock/hold/child-end.js";
 import { childEnvironment, newMarker } from "../../cmd/stormlock/hold/child-environment.js";
 import { GuardianLink } from "../../cmd/stormlock/hold/guardian-link.js";
+import { HeardSignals } from "../../cmd/stormlock/hold/heard-signals.js";
 import { hostNow, later } from "../../cmd/stormlock/hold/host-time.js";
 import { say } from "../../cmd/stormlock/hold/say.js";
 
@@ -69,6 +70,7 @@ async function run(): Promise<ChildEnd> {
     marker,
     graceMs: options.graceMs,
     deadline: () => deadline,
+    signals: new HeardSignals(),
     leftBehind: (count) => {
       note("left-behind", { count });
     },

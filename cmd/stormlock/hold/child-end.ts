@@ -15,7 +15,12 @@ export type OwnEnd =
  */
 export type Cut = "lost" | "unguarded";
 
-export type ChildEnd = OwnEnd & { readonly cut: Cut | undefined };
+export type CutEnd = OwnEnd & { readonly cut: Cut | undefined };
+
+export type ChildEnd = CutEnd & {
+  /** How many processes live on although they were killed: no signal reaches them. */
+  readonly undying: number;
+};
 
 const EXIT_UNGUARDED = 70;
 /** The lock was lost, whatever else has happened. */
@@ -32,7 +37,7 @@ const DIED_BY: ReadonlySet<NodeJS.Signals> = new Set<NodeJS.Signals>([
 ]);
 
 /** How this process is to end after the command has: with a code, or by a signal. */
-export function wayOut(end: ChildEnd): number | NodeJS.Signals {
+export function wayOut(end: CutEnd): number | NodeJS.Signals {
   if (end.cut === "lost") return EXIT_LOST;
   if (end.cut === "unguarded") return EXIT_UNGUARDED;
   switch (end.kind) {

@@ -5,15 +5,27 @@ export interface OwnFile {
   readonly path: string;
   /** Where it is written before it gets its name; nobody else uses this one. */
   readonly temporary: string;
-  /** Its inode and when it was written: a file number alone is used again. */
+  readonly device: string;
   readonly inode: string;
+  /**
+   * When it was made, and when it was written: a file number alone is used again. Whoever touches
+   * it changes the second; where a file system does not know the first, the second has to do.
+   */
+  readonly bornNs: string;
   readonly writtenNs: string;
 }
 
 /** @throws when there is no such file */
 export function ownFile(path: string, temporary: string): OwnFile {
-  const { ino, mtimeNs } = lstatSync(temporary, { bigint: true });
-  return { path, temporary, inode: String(ino), writtenNs: String(mtimeNs) };
+  return { path, temporary, ...marksOf(temporary) };
+}
+
+function marksOf(path: string): Omit<OwnFile, "path" | "temporary"> {
+  const { dev, ino, birthtimeNs, mtimeNs } = lstatSync(path, { bigint: true });
+  return {
+    ...{ device: String(dev), inode: String(ino) },
+    ...{ bornNs: String(birthtimeNs), writtenNs: String(mtimeNs) },
+  };
 }
 
 /**
@@ -26,10 +38,11 @@ export function removeOwnFiles(files: readonly OwnFile[]): void {
   for (const file of files) if (isOurs(file)) removeFile(file.path);
 }
 
-function isOurs({ path, inode, writtenNs }: OwnFile): boolean {
+function isOurs({ path, device, inode, bornNs, writtenNs }: OwnFile): boolean {
   try {
-    const { ino, mtimeNs } = lstatSync(path, { bigint: true });
-    return String(ino) === inode && String(mtimeNs) === writtenNs;
+    const there = marksOf(path);
+    if (there.device !== device || there.inode !== inode) return false;
+    return (bornNs !== "0" && there.bornNs === bornNs) || there.writtenNs === writtenNs;
   } catch {
     return false;
   }

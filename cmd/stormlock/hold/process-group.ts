@@ -7,6 +7,8 @@ import type { Processes } from "./process-tree.js";
  */
 export class ProcessGroup implements Processes {
   readonly #leadsGroup: boolean;
+  /** A group that has one that we may signal is not another user's. */
+  readonly foreign = 0;
   #target: number | undefined;
 
   constructor(leadsGroup: boolean) {

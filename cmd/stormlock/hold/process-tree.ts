@@ -11,6 +11,8 @@ export interface Processes {
   setRoot(root: ProcessId): void;
   /** How many live; those that we may not signal do not count. */
   count(): number;
+  /** How many we were not allowed to signal: another user's. */
+  readonly foreign: number;
   /** Asks every one of them to end. @returns how many were asked */
   terminate(): number;
   /** Kills every one that one look finds. @returns how many it found; look again until none */
@@ -51,6 +53,10 @@ export class ProcessTree implements Processes {
 
   count(): number {
     return this.#find(() => undefined).length;
+  }
+
+  get foreign(): number {
+    return this.#forbidden.size;
   }
 
   terminate(): number {

@@ -49,8 +49,10 @@ export class Showing {
     const lose = (): void => {
       finish("lost");
     };
+    const stopped = deferred<true>();
     const stop = (): void => {
       finish("stopped");
+      stopped.resolve(true);
     };
     const leadMs = Math.min(Math.max(locks.ttlMs * LEAD_SHARE, LEAST_LEAD_MS), MOST_LEAD_MS);
     const watch = new DeadlineWatch({
@@ -66,9 +68,10 @@ export class Showing {
       this.#guardian?.sayDeadline(locks.deadline);
     });
     signal.addEventListener("abort", stop, { once: true });
+    if (signal.aborted) stop();
     try {
-      if (this.#guardian !== undefined) {
-        await this.#guardian.guard(
+      if (this.#guardian !== undefined && !state.isOver) {
+        const guarding = this.#guardian.guard(
           {
             ...{ say: "guard-files", files: this.#files.write(locks.holds), leadMs },
             deadline: locks.deadline,
@@ -80,8 +83,9 @@ export class Showing {
             },
           },
         );
+        // Whoever wants it to end does not wait for a guardian that is stuck.
+        await Promise.race([guarding, stopped.promise]);
       }
-      if (signal.aborted) stop();
       if (!locks.areHeld || watch.isDue) lose();
       if (!state.isOver && !this.#files.show()) lose();
       if (!state.isOver) {

@@ -16,12 +16,13 @@ import type { Scene } from "../command.js";
 import { ExitCode } from "../exit-code.js";
 import { EXIT_LOST } from "./child-end.js";
 import { GuardianLink } from "./guardian-link.js";
+import type { HeardSignals } from "./heard-signals.js";
 import { HeldDoor } from "./held-door.js";
 import type { Order, SidecarWork } from "./order.js";
 import { say, sayAsJson } from "./say.js";
 import { Showing } from "./showing.js";
 import { ShownFiles } from "./shown-files.js";
-import { ENDING_SIGNALS, listenFor, signalExitCode } from "./signals.js";
+import { signalExitCode } from "./signals.js";
 import type { Summary } from "./summary.js";
 import { TakenLocks } from "./taken-locks.js";
 
@@ -34,6 +35,7 @@ const LAST_PAUSE_MS = 10_000;
 export async function holdForOthers(
   order: Order,
   work: SidecarWork,
+  signals: HeardSignals,
   asked: Asked<LockClient>,
   scene: Scene,
   summary: Summary,
@@ -52,33 +54,36 @@ export async function holdForOthers(
           () => showing.locks,
         );
   if (door !== undefined && !output.isQuiet) tell(`answering on http://${door.address}/held`);
-  const stop = new AbortController();
-  let stoppedBy: NodeJS.Signals | undefined;
-  using _listening = listenFor(ENDING_SIGNALS, (signal) => {
-    stoppedBy ??= signal;
-    stop.abort(new LockError("cancelled", `stopped by ${signal}`));
-  });
   const names = order.resources.join(", ");
-  let hasHeld = false;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LAST_PAUSE_MS)) {
     await using locks = new TakenLocks(); // D1: given back when `while` has hidden it
     try {
-      const refusal = await locks.take(order, asked, scene, stop.signal);
+      const refusal = await locks.take(order, asked, scene, signals.stop);
       if (refusal !== undefined) {
         summary.ends("not-acquired");
         output.error("lock-held", refusal);
         return order.conflictCode;
       }
-      hasHeld = true;
       summary.holds(locks.holds);
       const sinceMs = systemClock.monotonicMs();
-      const end = await showing.while(locks, stop.signal, () => {
+      const end = await showing.while(locks, signals.stop, () => {
         const tokens = locks.holds.map(({ token }) => String(token)).join(", ");
         if (!output.isQuiet) tell(`holding ${names} with token ${tokens}`);
       });
       summary.ends(end === "stopped" ? "released" : end);
-      // The one signal that means no more than that the work is done.
-      if (stoppedBy !== undefined) return stoppedBy === "SIGTERM" ? ExitCode.OK : stoppedBy;
+      const { stoppedBy } = signals;
+      const isLost = end === "lost" && !work.isAgain;
+      if (stoppedBy !== undefined && !isLost) {
+        signals.leave(() => void locks.releaseSoon());
+        const lost = await locks.release();
+        if (lost.length > 0 && !work.isAgain) {
+          summary.turnsOutLost();
+          tell(`the lock on ${lost.join(", ")} was lost`);
+          return EXIT_LOST;
+        }
+        // The one signal that means no more than that the work is done.
+        return stoppedBy === "SIGTERM" ? ExitCode.OK : stoppedBy;
+      }
       if (end === "unguarded") {
         tell("no guardian could be kept alive: the lock is given back");
         return ExitCode.INTERNAL;
@@ -87,17 +92,17 @@ export async function holdForOthers(
       if (!work.isAgain) return EXIT_LOST;
       if (systemClock.monotonicMs() - sinceMs > LAST_PAUSE_MS) pauseMs = FIRST_PAUSE_MS;
     } catch (thrown) {
-      if (stoppedBy === undefined) {
+      if (signals.stoppedBy === undefined) {
         // Whoever has lost a lock because nobody answers will not have it back at once (D3).
-        if (!hasHeld || !work.isAgain || !mayPass(thrown)) throw thrown;
+        if (!work.isAgain || !mayPass(thrown)) throw thrown;
         tell(`${thrown.message}: asking again`);
       }
     }
     summary.waits();
     await locks.releaseSoon();
-    if (!(await hasPaused(pauseMs, stop.signal))) {
+    if (!(await hasPaused(pauseMs, signals.stop))) {
       summary.ends("stopped");
-      return signalExitCode(stoppedBy ?? "SIGTERM");
+      return signalExitCode(signals.stoppedBy ?? "SIGTERM");
     }
   }
 }

@@ -42,21 +42,16 @@ export function listenFor(
 
 /**
  * Passes on to a command the signals that it does not get anyway, and keeps this process from
- * dying by any of them before the command has ended.
+ * dying by any of them.
  */
 export function forwardSignals(
   hasTerminal: boolean,
   forward: (signal: NodeJS.Signals) => void,
 ): Disposable {
   if (!hasTerminal) return listenFor(WITHOUT_A_TERMINAL, forward);
-  const forwarding = listenFor(BESIDE_A_TERMINAL, forward);
-  const ignoring = listenFor(FROM_A_TERMINAL, () => undefined);
-  return {
-    [Symbol.dispose]: () => {
-      forwarding[Symbol.dispose]();
-      ignoring[Symbol.dispose]();
-    },
-  };
+  return listenFor(ENDING_SIGNALS, (signal) => {
+    if (!FROM_A_TERMINAL.some((each) => each === signal)) forward(signal);
+  });
 }
 
 // Long enough for a signal to arrive, too short for anybody to notice.

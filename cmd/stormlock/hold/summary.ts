@@ -20,7 +20,7 @@ export type HoldEnding =
   | "released"
   /** Somebody else holds it, or the wait ran out. */
   | "not-acquired"
-  /** A signal ended the wait. */
+  /** A signal, before a command was started. */
   | "stopped"
   /** No definite answer of any daemon or store. */
   | "unreachable"
@@ -61,6 +61,11 @@ export class Summary {
     if (this.#phase === "neither") return;
     this.#turn("neither");
     this.#ending = ending;
+  }
+
+  /** It turns out only now that the lock had been lost while it was held, or meant to be. */
+  turnsOutLost(): void {
+    this.#ending = "lost";
   }
 
   /** It was ended by an error. */

@@ -1,3 +1,4 @@
+import type { LockError } from "../../../src/lock/errors.js";
 import type { Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 import type { Scene } from "../command.js";
@@ -30,6 +31,14 @@ export class WaitLine {
   hear(position: number, holder: Lease | undefined): void {
     this.#news = { position, holder };
     if (this.#isDue) this.#tell();
+  }
+
+  /** No daemon answers, and the wait goes on. */
+  hearNothing({ message }: LockError): void {
+    if (!this.#isDue) return;
+    const words = `waiting for ${this.#resource}: ${message}; asking again`;
+    if (this.#canRewrite) this.#scene.output.status(words);
+    else this.#scene.output.note(words);
   }
 
   stop(): void {
