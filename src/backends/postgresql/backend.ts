@@ -5,6 +5,7 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   Failed,
   HandOverAnswer,
   HandOverAsk,
@@ -16,6 +17,7 @@ import type {
 } from "../../lock/backend.js";
 import type { Clock } from "../../lock/clock.js";
 import { parseDuration } from "../../lock/duration.js";
+import { readEach } from "../../lock/current-answer.js";
 import { LockError } from "../../lock/errors.js";
 import type { Lease } from "../../lock/lease.js";
 import { SQL_STATE, sqlState, StoreFault, unavailable, type Place } from "./faults.js";
@@ -212,17 +214,19 @@ class PostgresqlBackend implements Backend {
     };
   }
 
-  current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+  current(resources: readonly string[]): Promise<readonly CurrentAnswer[]> {
     return this.#call(async (limit) => {
-      const found: (Lease | undefined)[] = resources.map(() => undefined);
-      if (resources.length === 0) return found;
+      if (resources.length === 0) return [];
       const { rows } = await this.#swift.ask(
         (all) => all.current,
         [resources.map((resource) => key(resource))],
         limit,
       );
-      for (const row of rows) found[indexOf(row)] = toLease(row, resources[indexOf(row)] ?? "");
-      return found;
+      const found = new Map(rows.map((row) => [indexOf(row), row]));
+      return readEach(resources, (resource, index) => {
+        const row = found.get(index);
+        return row && toLease(row, resource);
+      });
     });
   }
 

@@ -5,6 +5,7 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   HandOverAnswer,
   HandOverAsk,
   ListAsk,
@@ -16,6 +17,7 @@ import type {
 import type { Clock } from "../../lock/clock.js";
 import { parseDuration } from "../../lock/duration.js";
 import { LockError } from "../../lock/errors.js";
+import { leaseIn } from "../../lock/current-answer.js";
 import type { Lease } from "../../lock/lease.js";
 import { ADDRESS_FORM, parseAddress, placeOf } from "./address.js";
 import {
@@ -168,7 +170,7 @@ class RedisBackend implements Backend {
     });
   }
 
-  async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+  async current(resources: readonly string[]): Promise<readonly CurrentAnswer[]> {
     if (resources.length === 0) return [];
     const reply = await this.#ask(CURRENT, [this.#keys.state, ...this.#rows(resources)], []);
     return reply.answers(resources, currentAnswer);
@@ -186,7 +188,7 @@ class RedisBackend implements Backend {
         const found = (await run(client, NAMES, [state, names], [...range, count])) as string[];
         if (found.length > 0) {
           const reply = new Reply(await run(client, CURRENT, [state, ...this.#rows(found)], []));
-          const leases = reply.answers(found, currentAnswer);
+          const leases = reply.answers(found, currentAnswer).map(leaseIn);
           page.push(...leases.filter((lease) => lease !== undefined));
         }
         if (found.length < count || page.length === limit) return page;

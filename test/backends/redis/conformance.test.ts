@@ -3,7 +3,7 @@ import { openRedis } from "../../../src/backends/redis/backend.js";
 import { conformance } from "../../../src/conformance.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { isWithoutRedis, RedisServer } from "../../support/servers/redis.js";
-import { leastRights, LEAST_USER } from "./stage.js";
+import { leastRights, LEAST_USER, Raw } from "./stage.js";
 
 describe.skipIf(isWithoutRedis)("redis, a user with the least rights", () => {
   let server: RedisServer;
@@ -19,5 +19,14 @@ describe.skipIf(isWithoutRedis)("redis, a user with the least rights", () => {
   conformance({
     runner: { describe, it },
     open: () => openRedis({ url: server.url, ...LEAST_USER }, { clock: systemClock }),
+    spoil: async (resource) => {
+      const key = `{stormlock}:lease:${resource}`;
+      await using raw = new Raw(server.port);
+      await raw.redis.set(key, "of another program");
+      return async () => {
+        await using again = new Raw(server.port);
+        await again.redis.del(key);
+      };
+    },
   });
 });

@@ -4,6 +4,7 @@ import { Redis, type RedisOptions } from "ioredis";
 import { openRedis, type RedisHooks } from "../../../src/backends/redis/backend.js";
 import type { RedisSettings } from "../../../src/backends/redis/settings.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 
@@ -71,7 +72,7 @@ export async function take(
 }
 
 export async function holder(backend: Backend, resource: string): Promise<Lease | undefined> {
-  return (await backend.current([resource]))[0];
+  return leaseIn((await backend.current([resource]))[0]);
 }
 
 /** Waits, within reason, until something holds. */

@@ -3,6 +3,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { openSqlite } from "../../../../src/backends/sqlite/backend.js";
 import { asLockError } from "../../../../src/lock/errors.js";
+import { leaseIn } from "../../../../src/lock/current-answer.js";
 import { newLeaseId, type Lease } from "../../../../src/lock/lease.js";
 import { systemClock } from "../../../../src/system-clock.js";
 
@@ -43,7 +44,7 @@ function fill(): void {
 
 async function missing(from: typeof backend): Promise<number> {
   const found = await from.current(held.map(({ resource }) => resource));
-  return found.filter((lease, index) => lease?.leaseId !== held[index]?.leaseId).length;
+  return found.filter((answer, index) => leaseIn(answer)?.leaseId !== held[index]?.leaseId).length;
 }
 
 /** @returns how many of them it renewed, over and over, and what stopped it */
