@@ -33,6 +33,7 @@ export class Reads {
       reads.push(this.#items(resources.slice(at, at + KEYS_A_READ), deadline));
     }
     const items = new Map((await Promise.all(reads)).flat().map((item) => [item[KEY]?.S, item]));
+    this.#connection.time.nowUs(); // A clock that is off is no matter of one row.
     return readEach(resources, (resource) => {
       const item = items.get(resource);
       return this.#leases.held(item && rowOf(item, this.#connection.options.place));
