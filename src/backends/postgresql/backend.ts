@@ -20,7 +20,7 @@ import { parseDuration } from "../../lock/duration.js";
 import { readEach } from "../../lock/current-answer.js";
 import { LockError } from "../../lock/errors.js";
 import type { Lease } from "../../lock/lease.js";
-import { SQL_STATE, sqlState, StoreFault, unavailable, type Place } from "./faults.js";
+import { SQL_STATE, sqlState, StoreFault, unavailable, undurable, type Place } from "./faults.js";
 import { Hints, type MayBeFree } from "./hints.js";
 import { Lane, type Connector } from "./lane.js";
 import {
@@ -83,6 +83,7 @@ export async function openPostgresql(
 
 class PostgresqlBackend implements Backend {
   readonly traits: BackendTraits;
+  warnings: readonly string[] = [];
   readonly #place: Place;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
@@ -247,6 +248,8 @@ class PostgresqlBackend implements Backend {
       const { count } = await this.#main.ask(({ touch }) => touch.passing, [], limit);
       // Not there yet, or locked: whoever wants locks does not wait for that (P8).
       if (count === 0) await this.#patient.ask(({ touch }) => touch.waiting, [], limit);
+      const { rows } = await this.#main.ask(({ durability }) => durability, [], limit);
+      this.warnings = rows[0]?.[0] === "off" ? [undurable(this.#place)] : [];
     });
   }
 

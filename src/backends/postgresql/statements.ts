@@ -42,6 +42,8 @@ export interface Statements {
   readonly current: Statement;
   readonly list: Statement;
   readonly prune: Statement;
+  /** Whether what is told as durable is. */
+  readonly durability: Statement;
   /** Proves that a write can be made durable, if it has changed a row. */
   readonly touch: Patience;
 }
@@ -296,6 +298,7 @@ export function statements(table: string, channel: string): Statements {
         ON CONFLICT (resource) DO UPDATE
           SET token = greatest(t.token, EXCLUDED.token), reason = EXCLUDED.reason`,
     },
+    durability: { name: "stormlock_durability", text: "SELECT current_setting('fsync')" },
     touch: {
       passing: {
         name: "stormlock_touch",

@@ -31,7 +31,7 @@ import {
 import { run, type Access } from "./driver.js";
 import { StoreFault } from "./faults.js";
 import { Hints } from "./hints.js";
-import { inspect, inspectFormat, type Expectations } from "./inspection.js";
+import { durabilityWarnings, inspect, inspectFormat, type Expectations } from "./inspection.js";
 import { keysOf, rangeOf, type Keys } from "./keys.js";
 import { Link } from "./link.js";
 import {
@@ -97,6 +97,7 @@ interface BackendOptions {
 
 class RedisBackend implements Backend {
   readonly traits: BackendTraits;
+  warnings: readonly string[] = [];
   readonly #options: BackendOptions;
   readonly #keys: Keys;
   readonly #link: Link;
@@ -219,11 +220,15 @@ class RedisBackend implements Backend {
 
   async check(): Promise<void> {
     const { state, freed } = this.#keys;
+    const { kind } = this.#options.expected;
     await this.#link.ask(async (client) => {
       await inspect(client, this.#options.expected);
       const [format, complaint] = (await run(client, CHECK, [state], [freed])) as string[];
       inspectFormat(format);
       if (complaint !== "") throw new StoreFault("no-hints", freed);
+      // With replicas it is best effort whatever the settings are.
+      const { place } = this.traits;
+      this.warnings = kind === "single" ? await durabilityWarnings(client, place) : [];
     });
   }
 
