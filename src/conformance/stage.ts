@@ -28,6 +28,12 @@ export interface ConformanceOptions {
   readonly shortTtlMs?: number;
 
   /**
+   * Which of the operations that may be left out the backend has; then it is made sure of, and none
+   * of their stories passes because nobody played it.
+   */
+  readonly operations?: readonly ("handOver" | "watch")[];
+
+  /**
    * Puts something under a resource's name that no backend has written, as another program may;
    * left out where the store can have no such thing.
    * @returns what takes it away again

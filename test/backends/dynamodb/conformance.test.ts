@@ -6,6 +6,7 @@ import { bare, client, withDynamodb } from "./stage.js";
 await withDynamodb("dynamodb", (stage) => {
   conformance({
     runner: { describe, it },
+    operations: ["watch"],
     // The local server is slow: a batch of 1000 takes it seconds when the machine is busy.
     open: () => client({ ...stage.settings, timeout: "30s" }),
     spoil: async (resource) => {

@@ -21,6 +21,7 @@ describe.skipIf(missing !== undefined)("etcd, a role on one prefix", () => {
 
   conformance({
     runner: { describe, it },
+    operations: ["watch"],
     // Generous: a thousand etcd leases are granted at once, on whatever machine this is.
     open: () => open(server.address, { ...LOGIN, timeout: "20s" }),
     spoil: async (resource) => {
