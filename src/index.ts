@@ -23,6 +23,7 @@ export type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   Failed,
   HandOverAnswer,
   HandOverAsk,

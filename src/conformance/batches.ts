@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { AcquireAnswer } from "../lock/backend.js";
+import { leaseIn } from "../lock/current-answer.js";
 import { newLeaseId } from "../lock/lease.js";
 import { granted, release, story, type ConformanceOptions } from "./stage.js";
 
@@ -43,7 +44,7 @@ export function batchStories(options: ConformanceOptions): void {
       (ask) => ask.resource,
     );
     assert.deepEqual(
-      (await stage.theirs.current(resources)).map((lease) => lease?.leaseId),
+      (await stage.theirs.current(resources)).map((answer) => leaseIn(answer)?.leaseId),
       [undefined, free.leaseId, undefined, mine.leaseId],
     );
 
@@ -68,7 +69,7 @@ export function batchStories(options: ConformanceOptions): void {
       assert.equal(renewals.filter(({ kind }) => kind === "renewed").length, LARGE_BATCH);
       const seen = await stage.theirs.current(asks.map(({ resource }) => resource));
       assert.deepEqual(
-        seen.map((lease) => lease?.leaseId),
+        seen.map((answer) => leaseIn(answer)?.leaseId),
         asks.map(({ leaseId }) => leaseId),
       );
       const releases = await stage.ours.release(asks);
@@ -96,6 +97,40 @@ export function batchStories(options: ConformanceOptions): void {
       }
     },
   );
+
+  const { spoil } = options;
+  if (spoil !== undefined) {
+    story(
+      options,
+      "a row that cannot be read fails its own question, and no other",
+      async (stage) => {
+        const [held, spoilt, free] = ["held", "spoilt", "free"].map((name) =>
+          stage.ask(stage.name(name)),
+        );
+        assert.ok(held !== undefined && spoilt !== undefined && free !== undefined);
+        await granted(stage.theirs, held);
+        const unspoil = await spoil(spoilt.resource);
+        const asks = [{ ...held, leaseId: newLeaseId() }, spoilt, free];
+        const seen = await stage.ours.current(asks.map(({ resource }) => resource));
+        assert.deepEqual(
+          seen.map((answer) =>
+            answer !== undefined && "kind" in answer ? answer.kind : answer?.leaseId,
+          ),
+          [held.leaseId, "failed", undefined],
+        );
+        const answers = await stage.ours.acquire(asks);
+        assert.deepEqual(
+          answers.map(({ kind }) => kind),
+          ["held", "failed", "granted"],
+        );
+        const renewals = await stage.ours.renew(asks.toReversed());
+        assert.equal(renewals[0]?.kind, "renewed");
+        assert.equal(await release(stage.ours, free), "released");
+        await unspoil();
+        await granted(stage.ours, spoilt);
+      },
+    );
+  }
 
   story(options, "calls that overlap are answered each with its own", async (stage) => {
     const asks = Array.from({ length: RACED_FOR }, (_, n) => stage.ask(stage.name(String(n))));

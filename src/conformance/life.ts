@@ -26,6 +26,19 @@ export function lifeStories(options: ConformanceOptions): void {
     assert.ok(ours.traits.minTtlMs > 0 && ours.traits.takeoverSlackMs >= 0);
   });
 
+  const { operations } = options;
+  if (operations !== undefined) {
+    story(
+      options,
+      "has those operations that it is said to have, of those that may be left out",
+      ({ ours }) => {
+        const found = (["handOver", "watch"] as const).filter((name) => ours[name] !== undefined);
+        assert.deepEqual(found, [...operations].sort());
+        return Promise.resolve();
+      },
+    );
+  }
+
   story(options, "a watcher hears of another client's release", async (stage) => {
     if (stage.ours.watch === undefined) return;
     const heard: (string | undefined)[] = [];

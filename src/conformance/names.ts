@@ -1,6 +1,7 @@
 // Names that stores may take for something else (B9).
 
 import assert from "node:assert/strict";
+import { leaseIn } from "../lock/current-answer.js";
 import { granted, current, release, story, type ConformanceOptions } from "./stage.js";
 
 const HOSTILE = [
@@ -23,7 +24,7 @@ export function nameStories(options: ConformanceOptions): void {
     for (const answer of await stage.ours.acquire(asks)) {
       assert.ok(answer.kind === "granted" && answer.created);
     }
-    const seen = await stage.theirs.current(names);
+    const seen = (await stage.theirs.current(names)).map(leaseIn);
     assert.deepEqual(
       seen.map((lease) => [lease?.resource, lease?.leaseId]),
       asks.map(({ resource, leaseId }) => [resource, leaseId]),
@@ -34,7 +35,7 @@ export function nameStories(options: ConformanceOptions): void {
     const [even, odd] = [0, 1].map((rest) => asks.filter((_, index) => index % 2 === rest));
     assert.ok(even !== undefined && odd !== undefined);
     for (const { kind } of await stage.ours.release(even)) assert.equal(kind, "released");
-    const left = await stage.theirs.current(names);
+    const left = (await stage.theirs.current(names)).map(leaseIn);
     assert.deepEqual(
       left.filter((lease) => lease !== undefined).map(({ leaseId }) => leaseId),
       odd.map(({ leaseId }) => leaseId),
@@ -46,7 +47,7 @@ export function nameStories(options: ConformanceOptions): void {
     const short = ["\0", "%", "{", "'", "é", "e\u0301"];
     const asks = short.map((name) => stage.ask(name, { ttlMs: stage.shortTtlMs }));
     const answers = await stage.ours.acquire(asks);
-    const seen = await stage.theirs.current(short);
+    const seen = (await stage.theirs.current(short)).map(leaseIn);
     for (const [index, answer] of answers.entries()) {
       if (answer.kind !== "granted") continue;
       assert.equal(answer.lease.resource, short[index]);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as realTime } from "node:timers/promises";
 import type { AcquireAnswer, AcquireAsk, Backend } from "../lock/backend.js";
+import { leaseIn } from "../lock/current-answer.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
 
 /** A test runner: node:test, vitest, jest and mocha fit. */
@@ -25,6 +26,19 @@ export interface ConformanceOptions {
    * shortest, whichever is longer.
    */
   readonly shortTtlMs?: number;
+
+  /**
+   * Which of the operations that may be left out the backend has; then it is made sure of, and none
+   * of their stories passes because nobody played it.
+   */
+  readonly operations?: readonly ("handOver" | "watch")[];
+
+  /**
+   * Puts something under a resource's name that no backend has written, as another program may;
+   * left out where the store can have no such thing.
+   * @returns what takes it away again
+   */
+  readonly spoil?: (resource: string) => Promise<() => Promise<void>>;
 }
 
 /** Longer than any test runs. */
@@ -119,7 +133,7 @@ export async function release(
 }
 
 export async function current(backend: Backend, resource: string): Promise<Lease | undefined> {
-  return only(await backend.current([resource]));
+  return leaseIn(only(await backend.current([resource])));
 }
 
 /** What must not change of a lease that nobody may touch. */

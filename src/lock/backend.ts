@@ -86,6 +86,9 @@ export type HandOverAnswer =
     }
   | Failed;
 
+/** Who holds a resource, if anybody does. */
+export type CurrentAnswer = Lease | undefined | Failed;
+
 export interface ListAsk {
   /** Only resources that begin so. */
   readonly prefix: string;
@@ -140,10 +143,10 @@ export interface Backend extends AsyncDisposable {
     ((asks: readonly HandOverAsk[]) => Promise<readonly HandOverAnswer[]>) | undefined;
 
   /**
-   * Who holds these resources now.
+   * Who holds these resources now. What cannot be read of one says nothing of the others.
    * @throws LockError "unavailable"
    */
-  current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]>;
+  current(resources: readonly string[]): Promise<readonly CurrentAnswer[]>;
 
   /**
    * One page of the leases that are held now, ordered by the bytes of their resources.

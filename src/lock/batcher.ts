@@ -28,7 +28,7 @@ export class Batcher {
   readonly #releases: Lane<ReleaseAsk, ReleaseAnswer>;
   readonly #handOvers: Lane<HandOverAsk, HandOverAnswer>;
   readonly #acquires: Lane<AcquireAsk, AcquireAnswer>;
-  readonly #reads: Lane<string, Read>;
+  readonly #reads: Lane<string, Read | Failed>;
   // Several may ask after one resource in one turn; the store is asked once (B7).
   readonly #reading = new Map<string, Promise<Read | Failed>>();
   #isScheduled = false;
@@ -50,7 +50,9 @@ export class Batcher {
       backend,
       () => LONGEST_BATCH,
       async (resources) =>
-        (await backend.current(resources)).map((lease): Read => ({ kind: "read", lease })),
+        (await backend.current(resources)).map((answer): Read | Failed =>
+          answer !== undefined && "kind" in answer ? answer : { kind: "read", lease: answer },
+        ),
     );
   }
 

@@ -12,6 +12,7 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   Failed,
   ListAsk,
   ReleaseAnswer,
@@ -83,7 +84,7 @@ export class LateBackend implements Backend {
     return backend?.handOver?.bind(backend);
   }
 
-  async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+  async current(resources: readonly string[]): Promise<readonly CurrentAnswer[]> {
     return (await this.#opened()).current(resources);
   }
 

@@ -1,6 +1,7 @@
 // A lock's life on a name that nobody else uses, straight at the store.
 
 import type { AcquireAsk, Backend, Failed } from "../../../src/lock/backend.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { formatDuration } from "../../../src/lock/duration.js";
 import { newLeaseId } from "../../../src/lock/lease.js";
 import type { Steps } from "./steps.js";
@@ -42,7 +43,7 @@ export async function roundTrip(backend: Backend, principal: string, steps: Step
     );
     await steps.take(
       "is-held",
-      async () => (await backend.current([resource]))[0],
+      async () => leaseIn((await backend.current([resource]))[0]),
       (lease) =>
         told(lease?.leaseId === leaseId, "held by this lease", "the holder is not to be found"),
     );

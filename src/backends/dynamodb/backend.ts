@@ -5,6 +5,7 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   Failed,
   ListAsk,
   ReleaseAnswer,
@@ -81,7 +82,7 @@ class DynamodbBackend implements Backend {
     return this.#each(asks, (ask, deadline) => this.#leases.release(ask, deadline));
   }
 
-  current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+  current(resources: readonly string[]): Promise<readonly CurrentAnswer[]> {
     return this.#connection.call(async (deadline) => {
       await this.#fit(deadline);
       return this.#reads.current(resources, deadline);

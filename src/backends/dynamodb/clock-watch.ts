@@ -60,15 +60,20 @@ export class ClockWatch {
    */
   nowUs(): number {
     const wallMs = this.#clock.wallMs();
+    const refusal = this.refusal(this.#limitMs, wallMs);
+    if (refusal !== undefined) throw refusal;
+    return Math.floor(wallMs * 1000);
+  }
+
+  /** What to say of this host's wall clock if it is further off than this. */
+  refusal(limitMs: number, wallMs = this.#clock.wallMs()): LockError | undefined {
     const monotonicMs = this.#clock.monotonicMs();
     const bounds = this.#boundsAt(monotonicMs); // C1
-    if (bounds !== undefined) {
-      const aheadMs = wallMs - monotonicMs - bounds.mostMs;
-      const behindMs = monotonicMs + bounds.leastMs - wallMs;
-      if (aheadMs > this.#limitMs) throw this.#refusal(aheadMs, "ahead of");
-      if (behindMs > this.#limitMs) throw this.#refusal(behindMs, "behind");
-    }
-    return Math.floor(wallMs * 1000);
+    if (bounds === undefined) return undefined;
+    const aheadMs = wallMs - monotonicMs - bounds.mostMs;
+    const behindMs = monotonicMs + bounds.leastMs - wallMs;
+    if (aheadMs > limitMs) return this.#refusal(aheadMs, "ahead of");
+    return behindMs > limitMs ? this.#refusal(behindMs, "behind") : undefined;
   }
 
   #boundsAt(monotonicMs: number): Bounds | undefined {

@@ -12,7 +12,7 @@ import type * as Sdk from "@aws-sdk/client-dynamodb";
 import { sleep, type Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
 import { ClockWatch } from "./clock-watch.js";
-import { faultOf, isMissing, isPassing, isRefusal } from "./faults.js";
+import { faultOf, isAboutTime, isMissing, isPassing, isRefusal } from "./faults.js";
 import type { Options } from "./settings.js";
 import { closedError, Slots, type Deadline } from "./slots.js";
 
@@ -20,6 +20,10 @@ import { closedError, Slots, type Deadline } from "./slots.js";
 const MOST_REQUESTS = 64;
 
 const ATTEMPT_SHARE = 0.4;
+
+// How far a clock may be off before what it signs is refused: five minutes, less what a Date header
+// leaves open.
+const SIGNED_FOR_MS = 298_000;
 
 // Between two tries, at random up to a time that doubles, so that clients do not come in step.
 const BACKOFF_MS = { first: 25, most: 500 };
@@ -107,7 +111,8 @@ export class Connection implements AsyncDisposable {
 
   /** Whatever was thrown on the way, as a LockError "unavailable". */
   fault(thrown: unknown): LockError {
-    return faultOf(thrown, this.options.place);
+    const isClocks = isAboutTime(thrown) ? this.time.refusal(SIGNED_FOR_MS) : undefined;
+    return isClocks ?? faultOf(thrown, this.options.place);
   }
 
   /**

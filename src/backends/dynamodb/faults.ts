@@ -35,6 +35,20 @@ const BAD_CREDENTIALS: ReadonlySet<string> = new Set([
   "SignatureDoesNotMatch",
 ]);
 
+// A signature holds for five minutes by the store's clock: a wrong clock looks like a wrong secret.
+const BAD_SIGNATURE: ReadonlySet<string> = new Set([
+  "InvalidSignatureException",
+  "SignatureDoesNotMatch",
+  "RequestExpired",
+  "RequestTimeTooSkewed",
+  "RequestInTheFuture",
+]);
+
+/** Whether it may be this host's clock that the store has refused. */
+export function isAboutTime(thrown: unknown): boolean {
+  return BAD_SIGNATURE.has(read(thrown).name);
+}
+
 /** Whether asking again may help. */
 export function isPassing(thrown: unknown): boolean {
   const { name, status, code } = read(thrown);

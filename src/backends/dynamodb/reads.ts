@@ -1,7 +1,8 @@
 // Looking at leases, always by consistent reads.
 
 import type { BatchGetItemCommandInput, BatchGetItemCommandOutput } from "@aws-sdk/client-dynamodb";
-import type { ListAsk } from "../../lock/backend.js";
+import type { CurrentAnswer, ListAsk } from "../../lock/backend.js";
+import { readEach } from "../../lock/current-answer.js";
 import type { Lease } from "../../lock/lease.js";
 import type { Connection } from "./connection.js";
 import { KEY, rowOf, type Item, type Row } from "./rows.js";
@@ -26,13 +27,17 @@ export class Reads {
   async current(
     resources: readonly string[],
     deadline: Deadline,
-  ): Promise<readonly (Lease | undefined)[]> {
-    const reads: Promise<readonly Row[]>[] = [];
+  ): Promise<readonly CurrentAnswer[]> {
+    const reads: Promise<readonly Item[]>[] = [];
     for (let at = 0; at < resources.length; at += KEYS_A_READ) {
-      reads.push(this.#rows(resources.slice(at, at + KEYS_A_READ), deadline));
+      reads.push(this.#items(resources.slice(at, at + KEYS_A_READ), deadline));
     }
-    const rows = new Map((await Promise.all(reads)).flat().map((row) => [row.resource, row]));
-    return resources.map((resource) => this.#leases.held(rows.get(resource)));
+    const items = new Map((await Promise.all(reads)).flat().map((item) => [item[KEY]?.S, item]));
+    this.#connection.time.nowUs(); // A clock that is off is no matter of one row.
+    return readEach(resources, (resource) => {
+      const item = items.get(resource);
+      return this.#leases.held(item && rowOf(item, this.#connection.options.place));
+    });
   }
 
   /**
@@ -68,10 +73,10 @@ export class Reads {
     );
   }
 
-  async #rows(resources: readonly string[], deadline: Deadline): Promise<readonly Row[]> {
+  async #items(resources: readonly string[], deadline: Deadline): Promise<readonly Item[]> {
     const { BatchGetItemCommand } = this.#connection.sdk;
-    const { table, place } = this.#connection.options;
-    const rows: Row[] = [];
+    const { table } = this.#connection.options;
+    const items: Item[] = [];
     let pauseMs = LEFT_OVER_PAUSE_MS.first;
     let keys: Item[] | undefined = resources.map((resource) => ({ [KEY]: { S: resource } }));
     for (;;) {
@@ -82,9 +87,9 @@ export class Reads {
         deadline,
         (client, how) => client.send(new BatchGetItemCommand(input), how),
       );
-      for (const item of answer.Responses?.[table] ?? []) rows.push(rowOf(item, place));
+      items.push(...(answer.Responses?.[table] ?? []));
       keys = answer.UnprocessedKeys?.[table]?.Keys;
-      if (keys === undefined || keys.length === 0) return rows;
+      if (keys === undefined || keys.length === 0) return items;
       await this.#connection.pause(Math.random() * pauseMs, deadline);
       pauseMs = Math.min(pauseMs * 2, LEFT_OVER_PAUSE_MS.most);
     }

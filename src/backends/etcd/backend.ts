@@ -5,6 +5,7 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   Failed,
   ListAsk,
   ReleaseAnswer,
@@ -102,10 +103,8 @@ class OpenEtcd implements EtcdBackend {
     return this.#each(asks, (ask, limit) => this.#locks.release(ask, limit));
   }
 
-  current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
-    return this.#whole((limit) =>
-      Promise.all(resources.map((resource) => this.#locks.current(resource, limit))),
-    );
+  current(resources: readonly string[]): Promise<readonly CurrentAnswer[]> {
+    return this.#each(resources, (resource, limit) => this.#locks.current(resource, limit));
   }
 
   list({ prefix, after, limit: most }: ListAsk): Promise<readonly Lease[]> {

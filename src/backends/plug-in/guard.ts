@@ -6,6 +6,7 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   Failed,
   HandOverAnswer,
   HandOverAsk,
@@ -111,15 +112,18 @@ class GuardedBackend implements Backend {
   readonly #given: Backend;
   readonly #guard: Guard;
   readonly #violation: (what: string) => LockError;
+  // Of what has nobody to be told at once.
+  readonly #complaints = new Set<string>();
 
   constructor(given: Backend, guard: Guard, violation: (what: string) => LockError) {
     this.#given = given;
     this.#guard = guard;
     this.#violation = violation;
     // Where it is missing, waiters are woken by their alarms: it must be missing here, too.
-    if (given.watch !== undefined) this.watch = given.watch.bind(given);
+    const watch = given.watch?.bind(given);
+    if (watch !== undefined) this.watch = (mayBeFree) => this.#watch(() => watch(mayBeFree));
     const handOver = given.handOver?.bind(given);
-    this.handOver = handOver && ((asks) => this.#handOver(asks, handOver(asks)));
+    this.handOver = handOver && ((asks) => this.#handOver(asks, () => handOver(asks)));
   }
 
   get traits(): BackendTraits {
@@ -127,29 +131,34 @@ class GuardedBackend implements Backend {
   }
 
   get warnings(): readonly string[] {
-    return this.#given.warnings ?? [];
+    return [...(this.#given.warnings ?? []), ...this.#complaints];
   }
 
   acquire(asks: readonly AcquireAsk[]): Promise<readonly AcquireAnswer[]> {
-    return this.#each("acquire", asks, this.#given.acquire(asks), acquireFlaw);
+    return this.#each("acquire", asks, () => this.#given.acquire(asks), acquireFlaw);
   }
 
   renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
-    return this.#each("renew", asks, this.#given.renew(asks), (ask, answer) => {
-      if (answer["kind"] === "renewed") return leaseFlaw(answer["lease"], ask);
-      return answer["kind"] === "lost" ? undefined : UNKNOWN;
-    });
+    return this.#each(
+      "renew",
+      asks,
+      () => this.#given.renew(asks),
+      (ask, answer) => {
+        if (answer["kind"] === "renewed") return leaseFlaw(answer["lease"], ask);
+        return answer["kind"] === "lost" ? undefined : UNKNOWN;
+      },
+    );
   }
 
   release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
-    return this.#each("release", asks, this.#given.release(asks), releaseFlaw);
+    return this.#each("release", asks, () => this.#given.release(asks), releaseFlaw);
   }
 
   async #handOver(
     asks: readonly HandOverAsk[],
-    asking: Promise<readonly HandOverAnswer[]>,
+    ask: () => Promise<readonly HandOverAnswer[]>,
   ): Promise<readonly HandOverAnswer[]> {
-    const answers = await this.#settled(asking);
+    const answers = await this.#settled(ask);
     this.#refuseUnlessAll("handOver", answers, asks.length);
     return asks.map(({ release, acquire }, at): HandOverAnswer => {
       const given = looseOf(answers[at]);
@@ -162,19 +171,21 @@ class GuardedBackend implements Backend {
     });
   }
 
-  async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
-    const leases = await this.#settled(this.#given.current(resources));
-    this.#refuseUnlessAll("current", leases, resources.length);
-    leases.forEach((lease, at) => {
-      if (lease === undefined) return;
-      const flaw = leaseFlaw(lease, { resource: resources[at] ?? "" });
-      if (flaw !== undefined) throw this.#violation(`answered current with ${flaw}`);
+  async current(resources: readonly string[]): Promise<readonly CurrentAnswer[]> {
+    const answers = await this.#settled(() => this.#given.current(resources));
+    this.#refuseUnlessAll("current", answers, resources.length);
+    return resources.map((resource, at) => {
+      const answer = answers[at];
+      const given = looseOf(answer);
+      if (given["kind"] === "failed") return this.#failed(given);
+      const flaw = answer === undefined ? undefined : leaseFlaw(answer, { resource });
+      if (flaw === undefined) return answer;
+      return { kind: "failed", error: this.#violation(`answered current with ${flaw}`) };
     });
-    return leases;
   }
 
   async list(ask: ListAsk): Promise<readonly Lease[]> {
-    const leases = await this.#settled(this.#given.list(ask));
+    const leases = await this.#settled(() => this.#given.list(ask));
     const given: unknown = leases;
     if (!Array.isArray(given)) throw this.#violation("answered list with what is no list");
     for (const lease of leases) {
@@ -185,20 +196,39 @@ class GuardedBackend implements Backend {
   }
 
   async check(): Promise<void> {
-    await this.#settled(this.#given.check());
+    await this.#settled(() => this.#given.check());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#given[Symbol.asyncDispose]();
+    await this.#settled(() => this.#given[Symbol.asyncDispose]());
+  }
+
+  // A hint may be lost: whoever waits is woken by his alarm then.
+  #watch(watch: () => () => void): () => void {
+    const tried = (work: () => unknown): unknown => {
+      try {
+        return work();
+      } catch (thrown) {
+        this.#complaints.add(this.#guard.error(thrown).message);
+        return undefined;
+      }
+    };
+    const stop = tried(watch);
+    return () => {
+      if (typeof stop === "function")
+        tried(() => {
+          (stop as () => void)();
+        });
+    };
   }
 
   async #each<A extends Ask, Answer>(
     what: string,
     asks: readonly A[],
-    asking: Promise<readonly Answer[]>,
+    ask: () => Promise<readonly Answer[]>,
     flawOf: (ask: A, answer: Loose) => string | undefined,
   ): Promise<readonly (Answer | Failed)[]> {
-    const answers = await this.#settled(asking);
+    const answers = await this.#settled(ask);
     this.#refuseUnlessAll(what, answers, asks.length);
     return asks.map((ask, at) => this.#judged(what, ask, answers[at] as Answer, flawOf));
   }
@@ -227,9 +257,10 @@ class GuardedBackend implements Backend {
     throw this.#violation(`gave ${String(given)} answers to ${String(asked)} questions of ${what}`);
   }
 
-  async #settled<T>(asking: Promise<T>): Promise<T> {
+  // Asked in here: a plug-in may throw before there is a promise.
+  async #settled<T>(ask: () => PromiseLike<T>): Promise<T> {
     try {
-      return await asking;
+      return await ask();
     } catch (thrown) {
       throw this.#guard.error(thrown);
     }

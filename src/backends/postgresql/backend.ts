@@ -5,6 +5,7 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   Failed,
   HandOverAnswer,
   HandOverAsk,
@@ -16,9 +17,10 @@ import type {
 } from "../../lock/backend.js";
 import type { Clock } from "../../lock/clock.js";
 import { parseDuration } from "../../lock/duration.js";
+import { readEach } from "../../lock/current-answer.js";
 import { LockError } from "../../lock/errors.js";
 import type { Lease } from "../../lock/lease.js";
-import { StoreFault, unavailable, type Place } from "./faults.js";
+import { SQL_STATE, sqlState, StoreFault, unavailable, undurable, type Place } from "./faults.js";
 import { Hints, type MayBeFree } from "./hints.js";
 import { Lane, type Connector } from "./lane.js";
 import {
@@ -35,7 +37,7 @@ import {
 } from "./leases.js";
 import { Limit } from "./limit.js";
 import { connectionParts, quotedTable } from "./names.js";
-import { prune } from "./prune.js";
+import { Pruning } from "./prune.js";
 import { Batch, Way } from "./questions.js";
 import { Session } from "./session.js";
 import { DEFAULT_TABLE, DEFAULT_TIMEOUT, type PostgresqlSettings } from "./settings.js";
@@ -81,6 +83,7 @@ export async function openPostgresql(
 
 class PostgresqlBackend implements Backend {
   readonly traits: BackendTraits;
+  warnings: readonly string[] = [];
   readonly #place: Place;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
@@ -94,6 +97,7 @@ class PostgresqlBackend implements Backend {
   readonly #renewing: Way<RenewAsk, RenewAnswer>;
   readonly #releasing: Way<ReleaseAsk, ReleaseAnswer>;
   readonly #handingOver: Way<HandOverAsk, HandOverAnswer>;
+  readonly #pruning: Pruning;
   readonly #hints: Hints;
   readonly #underWay = new Set<Promise<unknown>>();
   #isClosed = false;
@@ -113,6 +117,9 @@ class PostgresqlBackend implements Backend {
     this.#renewing = new Way(renewing, this.#swift, this.#patient);
     this.#releasing = new Way(releasing, this.#main, this.#patient);
     this.#handingOver = new Way(handingOver, this.#main, this.#patient);
+    this.#pruning = new Pruning((newRows) =>
+      this.#call((limit) => this.#main.ask(({ prune }) => prune, [newRows], limit)),
+    );
     this.#hints = new Hints(connector, clock, timeoutMs, (processId) =>
       [this.#main, this.#patient].some((own) => own.processId === processId),
     );
@@ -131,11 +138,12 @@ class PostgresqlBackend implements Backend {
       if (batch.open.length === 0) return;
       // Rows that were not there, or that somebody else has locked just now.
       const names = batch.open.map(({ resource }) => key(resource));
-      const making = this.#main.ask(({ make }) => make, [names], limit);
+      const making = this.#make(names, limit);
       const passing = batch.pass();
-      const [{ count }] = await Promise.all([making, passing]);
-      if (count > 0) this.#prune(count);
+      const [{ count, failure }] = await Promise.all([making, passing]);
+      if (count > 0) this.#pruning.add(count);
       if (batch.open.length > 0) await batch.wait();
+      if (failure !== undefined && batch.open.length > 0) throw failure.reason;
     };
     return this.#answer(asks, this.#acquiring, work, undefined, within);
   }
@@ -173,6 +181,26 @@ class PostgresqlBackend implements Backend {
     });
   }
 
+  // Somebody else may be making one of these rows and not come to an end: then each is made by
+  // itself, where nobody waits who wants another.
+  async #make(
+    names: readonly Buffer[],
+    limit: Limit,
+  ): Promise<{ readonly count: number; readonly failure?: PromiseRejectedResult }> {
+    try {
+      return await this.#main.ask(({ make }) => make.passing, [names], limit);
+    } catch (error) {
+      if (sqlState(error) !== SQL_STATE.lockNotAvailable) throw error;
+    }
+    const outcomes = await Promise.allSettled(
+      names.map((name) => this.#patient.ask(({ make }) => make.waiting, [[name]], limit)),
+    );
+    const made = outcomes.map((one) => (one.status === "fulfilled" ? one.value.count : 0));
+    const failure = outcomes.find((one) => one.status === "rejected");
+    const count = made.reduce((sum, one) => sum + one, 0);
+    return failure === undefined ? { count } : { count, failure };
+  }
+
   // What is not there under its id has ended. What is there and was passed over is waited for.
   #passThenWait<Ask extends RenewAsk | ReleaseAsk, Answer>(
     lane: Lane,
@@ -187,17 +215,19 @@ class PostgresqlBackend implements Backend {
     };
   }
 
-  current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+  current(resources: readonly string[]): Promise<readonly CurrentAnswer[]> {
     return this.#call(async (limit) => {
-      const found: (Lease | undefined)[] = resources.map(() => undefined);
-      if (resources.length === 0) return found;
+      if (resources.length === 0) return [];
       const { rows } = await this.#swift.ask(
         (all) => all.current,
         [resources.map((resource) => key(resource))],
         limit,
       );
-      for (const row of rows) found[indexOf(row)] = toLease(row, resources[indexOf(row)] ?? "");
-      return found;
+      const found = new Map(rows.map((row) => [indexOf(row), row]));
+      return readEach(resources, (resource, index) => {
+        const row = found.get(index);
+        return row && toLease(row, resource);
+      });
     });
   }
 
@@ -215,7 +245,11 @@ class PostgresqlBackend implements Backend {
 
   check(): Promise<void> {
     return this.#call(async (limit) => {
-      await this.#main.ask(({ touch }) => touch, [], limit);
+      const { count } = await this.#main.ask(({ touch }) => touch.passing, [], limit);
+      // Not there yet, or locked: whoever wants locks does not wait for that (P8).
+      if (count === 0) await this.#patient.ask(({ touch }) => touch.waiting, [], limit);
+      const { rows } = await this.#main.ask(({ durability }) => durability, [], limit);
+      this.warnings = rows[0]?.[0] === "off" ? [undurable(this.#place)] : [];
     });
   }
 
@@ -258,10 +292,6 @@ class PostgresqlBackend implements Backend {
 
   #failed(thrown: unknown): Failed {
     return { kind: "failed", error: unavailable(thrown, this.#place) };
-  }
-
-  #prune(newRows: number): void {
-    void this.#call((limit) => prune(this.#main, newRows, limit)).catch(() => undefined);
   }
 
   async #call<T>(work: (limit: Limit) => Promise<T>, limit = this.#limit()): Promise<T> {

@@ -135,6 +135,11 @@ function explainFault(fault: Fault, place: Place): string {
   }
 }
 
+/** What to say of a server that does not wait for its disk. */
+export function undurable({ database }: Place): string {
+  return `the database ${database} runs with fsync off, so the guarantee is best effort + fencing, not single-node durable: a crash may lose leases or the table; set fsync on, or let what is protected check tokens`;
+}
+
 function grantWords({ table, user }: Place): string {
   return `let its owner GRANT SELECT, INSERT, UPDATE, DELETE ON ${table} TO ${user}`;
 }

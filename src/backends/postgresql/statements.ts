@@ -15,6 +15,10 @@
 //       statement of its own. So a row that was pruned meanwhile is either not seen, or seen
 //       together with the floor that its token has left behind; and a statement that makes
 //       rows never waits while it has others locked.
+//   P7. What only makes empty rows, or prunes, need not be durable at once. What a crash takes back
+//       of it is made or pruned again, and whatever rests on it is durable only together with it.
+//   P8. The row of no name, which all share, is waited for by nobody who has others behind him: who
+//       finds it locked prunes nothing this time.
 //
 // Joins go from few rows to the table's index, never between two lists of many.
 
@@ -32,14 +36,16 @@ export interface Statements {
   /** Answers only what goes from a holder to the next: of the rest nothing has been changed. */
   readonly handOver: Patience;
   /** Makes empty rows for these resources, where there are none. */
-  readonly make: Statement;
+  readonly make: Patience;
   /** Which of these resources have these last ids. */
   readonly find: Statement;
   readonly current: Statement;
   readonly list: Statement;
   readonly prune: Statement;
-  /** Proves that a write can be made durable. */
-  readonly touch: Statement;
+  /** Whether what is told as durable is. */
+  readonly durability: Statement;
+  /** Proves that a write can be made durable, if it has changed a row. */
+  readonly touch: Patience;
 }
 
 export interface Patience {
@@ -85,6 +91,10 @@ const CLOCK = `clock AS MATERIALIZED (SELECT count(*), ${NOW_US} AS now_us FROM 
 const LAZILY = `lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))`; // P7
 const FLOOR = "'\\x'::bytea";
 
+// Whoever makes the same row just now is done sooner than this, unless he is stuck (P4).
+const MAKER_MS = 50;
+const HASTILY = `hastily AS MATERIALIZED (SELECT set_config('lock_timeout', '${String(MAKER_MS)}', true))`;
+
 // How long a row stays after its lease has ended: longer than any duplicate is under way.
 const KEEP_ROWS_US = 24 * 60 * 60 * 1_000_000;
 
@@ -104,6 +114,18 @@ export function statements(table: string, channel: string): Statements {
     passing: { name: `stormlock_${name}`, text: text("FOR UPDATE OF t SKIP LOCKED") },
     waiting: { name: `stormlock_${name}_waiting`, text: text("FOR UPDATE OF t") },
   });
+
+  // The values of a row in the order of COLUMNS.
+  const empty = (resource: string, token: string, reason = "''"): string =>
+    `${resource}, '', '', ${reason}, '{}', ${token}, 0, 0, 0, 0, ${NOW_US}`;
+  const columns = [...COLUMNS.keys()].join(", ");
+
+  const make = (also: string): string => `
+    WITH ${LAZILY}, ${also}
+    INSERT INTO ${table} AS t (${columns}) SELECT ${empty("resource", "0")}
+    FROM lazily, hastily, unnest($1::bytea[]) AS a (resource)
+    WHERE NOT EXISTS (SELECT FROM ${table} o WHERE o.resource = a.resource)
+    ORDER BY a.resource ON CONFLICT (resource) DO NOTHING`;
 
   // What makes a locked row the lease of who has asked (P2).
   const granted = `
@@ -214,24 +236,14 @@ export function statements(table: string, channel: string): Statements {
     )
     SELECT 'granted', handed.* FROM handed`;
 
-  // The values of a row in the order of COLUMNS.
-  const empty = (resource: string, token: string, reason = "''"): string =>
-    `${resource}, '', '', ${reason}, '{}', ${token}, 0, 0, 0, 0, ${NOW_US}`;
-  const columns = [...COLUMNS.keys()].join(", ");
-
   return {
     acquire: patience("acquire", acquire),
     renew: patience("renew", renew),
     release: patience("release", release),
     handOver: patience("hand_over", handOver),
     make: {
-      name: "stormlock_make",
-      text: `
-        WITH ${LAZILY}
-        INSERT INTO ${table} AS t (${columns}) SELECT ${empty("resource", "0")}
-        FROM lazily, unnest($1::bytea[]) AS a (resource)
-        WHERE NOT EXISTS (SELECT FROM ${table} o WHERE o.resource = a.resource)
-        ORDER BY a.resource ON CONFLICT (resource) DO NOTHING`,
+      passing: { name: "stormlock_make", text: make(HASTILY) },
+      waiting: { name: "stormlock_make_waiting", text: make("hastily AS (SELECT)") },
     },
     find: {
       name: "stormlock_find",
@@ -259,10 +271,14 @@ export function statements(table: string, channel: string): Statements {
     prune: {
       name: "stormlock_prune",
       text: `
-        WITH ${START}, looked AS MATERIALIZED (
+        WITH ${START}, floor AS MATERIALIZED (
+          SELECT t.reason FROM ${table} t WHERE t.resource = ${FLOOR} FOR UPDATE OF t SKIP LOCKED
+        ), turn AS MATERIALIZED (
+          SELECT decode(reason, 'hex') AS swept_to FROM floor
+          UNION ALL SELECT ${FLOOR} WHERE NOT EXISTS (SELECT FROM ${table} f WHERE f.resource = ${FLOOR})
+        ), looked AS MATERIALIZED (
           SELECT t.resource, greatest(t.expires_us, t.touched_us) AS idle_since_us
-          FROM ${table} t WHERE t.resource > coalesce(
-            (SELECT decode(f.reason, 'hex') FROM ${table} f WHERE f.resource = ${FLOOR}), ${FLOOR})
+          FROM turn, ${table} t WHERE t.resource > turn.swept_to
           ORDER BY t.resource LIMIT $1
         ), old AS MATERIALIZED (
           SELECT t.resource, t.token
@@ -278,15 +294,26 @@ export function statements(table: string, channel: string): Statements {
           END AS until FROM looked
         )
         INSERT INTO ${table} AS t (${columns})
-        SELECT ${empty(FLOOR, "coalesce((SELECT max(token) FROM gone), 0)", "swept.until")} FROM lazily, swept
+        SELECT ${empty(FLOOR, "coalesce((SELECT max(token) FROM gone), 0)", "swept.until")} FROM lazily, turn, swept
         ON CONFLICT (resource) DO UPDATE
           SET token = greatest(t.token, EXCLUDED.token), reason = EXCLUDED.reason`,
     },
+    durability: { name: "stormlock_durability", text: "SELECT current_setting('fsync')" },
     touch: {
-      name: "stormlock_touch",
-      text: `
-        INSERT INTO ${table} AS t (${columns}) SELECT ${empty(FLOOR, "0")}
-        ON CONFLICT (resource) DO UPDATE SET touched_us = EXCLUDED.touched_us`,
+      passing: {
+        name: "stormlock_touch",
+        text: `
+          WITH floor AS MATERIALIZED (
+            SELECT t.resource FROM ${table} t WHERE t.resource = ${FLOOR} FOR UPDATE OF t SKIP LOCKED
+          )
+          UPDATE ${table} t SET touched_us = ${NOW_US} FROM floor WHERE t.resource = floor.resource`,
+      },
+      waiting: {
+        name: "stormlock_touch_waiting",
+        text: `
+          INSERT INTO ${table} AS t (${columns}) SELECT ${empty(FLOOR, "0")}
+          ON CONFLICT (resource) DO UPDATE SET touched_us = EXCLUDED.touched_us`,
+      },
     },
   };
 }

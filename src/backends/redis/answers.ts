@@ -3,6 +3,7 @@
 import type {
   AcquireAnswer,
   AcquireAsk,
+  CurrentAnswer,
   Failed,
   ReleaseAnswer,
   RenewAnswer,
@@ -77,12 +78,11 @@ export function releaseAnswer(resource: string, answer: Answer): ReleaseAnswer {
   return kind === "released" || kind === "not-held" ? { kind } : failed(resource, answer);
 }
 
-/** @throws LockError "unavailable" */
-export function currentAnswer(resource: string, answer: Answer): Lease | undefined {
+export function currentAnswer(resource: string, answer: Answer): CurrentAnswer {
   const kind = kindOf(answer);
   if (kind === "held") return toLease(resource, answer);
   if (kind === "free") return undefined;
-  throw failed(resource, answer).error;
+  return failed(resource, answer);
 }
 
 function kindOf({ values, at }: Answer): string {

@@ -5,6 +5,7 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   HandOverAnswer,
   HandOverAsk,
   ListAsk,
@@ -16,6 +17,7 @@ import type {
 import type { Clock } from "../../lock/clock.js";
 import { parseDuration } from "../../lock/duration.js";
 import { LockError } from "../../lock/errors.js";
+import { leaseIn } from "../../lock/current-answer.js";
 import type { Lease } from "../../lock/lease.js";
 import { ADDRESS_FORM, parseAddress, placeOf } from "./address.js";
 import {
@@ -29,7 +31,7 @@ import {
 import { run, type Access } from "./driver.js";
 import { StoreFault } from "./faults.js";
 import { Hints } from "./hints.js";
-import { inspect, inspectFormat, type Expectations } from "./inspection.js";
+import { durabilityWarnings, inspect, inspectFormat, type Expectations } from "./inspection.js";
 import { keysOf, rangeOf, type Keys } from "./keys.js";
 import { Link } from "./link.js";
 import {
@@ -95,6 +97,7 @@ interface BackendOptions {
 
 class RedisBackend implements Backend {
   readonly traits: BackendTraits;
+  warnings: readonly string[] = [];
   readonly #options: BackendOptions;
   readonly #keys: Keys;
   readonly #link: Link;
@@ -168,7 +171,7 @@ class RedisBackend implements Backend {
     });
   }
 
-  async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+  async current(resources: readonly string[]): Promise<readonly CurrentAnswer[]> {
     if (resources.length === 0) return [];
     const reply = await this.#ask(CURRENT, [this.#keys.state, ...this.#rows(resources)], []);
     return reply.answers(resources, currentAnswer);
@@ -186,7 +189,7 @@ class RedisBackend implements Backend {
         const found = (await run(client, NAMES, [state, names], [...range, count])) as string[];
         if (found.length > 0) {
           const reply = new Reply(await run(client, CURRENT, [state, ...this.#rows(found)], []));
-          const leases = reply.answers(found, currentAnswer);
+          const leases = reply.answers(found, currentAnswer).map(leaseIn);
           page.push(...leases.filter((lease) => lease !== undefined));
         }
         if (found.length < count || page.length === limit) return page;
@@ -217,11 +220,15 @@ class RedisBackend implements Backend {
 
   async check(): Promise<void> {
     const { state, freed } = this.#keys;
+    const { kind } = this.#options.expected;
     await this.#link.ask(async (client) => {
       await inspect(client, this.#options.expected);
       const [format, complaint] = (await run(client, CHECK, [state], [freed])) as string[];
       inspectFormat(format);
       if (complaint !== "") throw new StoreFault("no-hints", freed);
+      // With replicas it is best effort whatever the settings are.
+      const { place } = this.traits;
+      this.warnings = kind === "single" ? await durabilityWarnings(client, place) : [];
     });
   }
 

@@ -34,7 +34,7 @@ export async function inspect(client: Client, expected: Expectations): Promise<v
   // A node of a cluster that does not have the keys says here who has.
   inspectFormat(await run(client, FORMAT, [expected.keys.state], []));
   if (expected.allowsEviction) return;
-  const policy = info?.get("maxmemory_policy") ?? (await configuredPolicy(client));
+  const policy = info?.get("maxmemory_policy") ?? (await configured(client, "maxmemory-policy"));
   if (policy === undefined) throw new StoreFault("eviction-unknown");
   if (policy !== "noeviction") throw new StoreFault("eviction", policy);
 }
@@ -63,9 +63,31 @@ async function infoOf(client: Client): Promise<ReadonlyMap<string, string> | und
   }
 }
 
-async function configuredPolicy(client: Client): Promise<string | undefined> {
+/** What of a server's settings makes of a store less than it may seem. */
+export async function durabilityWarnings(client: Client, place: string): Promise<string[]> {
+  const info = await infoOf(client);
+  const hasLog =
+    info?.get("aof_enabled") ?? asFlag(await configured(client, "appendonly")) ?? "unknown";
+  const weaker = "so the guarantee is best effort + fencing, not single-node durable";
+  if (hasLog === "0") {
+    return [
+      `redis at ${place} writes no append-only file, ${weaker}: a crash forgets leases; set appendonly yes and appendfsync always, or let what is protected check tokens`,
+    ];
+  }
+  const synced = await configured(client, "appendfsync");
+  if (synced === undefined || synced === "always") return []; // Few may ask: then it stays unknown.
+  return [
+    `redis at ${place} has appendfsync ${synced}, ${weaker}: a crash forgets the newest leases; set appendfsync always, or let what is protected check tokens`,
+  ];
+}
+
+function asFlag(setting: string | undefined): string | undefined {
+  return setting === undefined ? undefined : setting === "yes" ? "1" : "0";
+}
+
+async function configured(client: Client, setting: string): Promise<string | undefined> {
   try {
-    const answer = await client.config("GET", "maxmemory-policy");
+    const answer = await client.config("GET", setting);
     return Array.isArray(answer) && typeof answer[1] === "string" ? answer[1] : undefined;
   } catch (error) {
     if (isForbidden(error)) return undefined;

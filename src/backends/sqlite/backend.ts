@@ -6,6 +6,7 @@ import type {
   AcquireAsk,
   Backend,
   BackendTraits,
+  CurrentAnswer,
   HandOverAnswer,
   HandOverAsk,
   ListAsk,
@@ -14,6 +15,7 @@ import type {
   RenewAnswer,
   RenewAsk,
 } from "../../lock/backend.js";
+import { readEach } from "../../lock/current-answer.js";
 import type { Lease } from "../../lock/lease.js";
 import type { OpenDeps } from "../type.js";
 import {
@@ -125,9 +127,12 @@ class SqliteBackend implements Backend {
     }));
   }
 
-  async current(resources: readonly string[]): Promise<readonly (Lease | undefined)[]> {
+  async current(resources: readonly string[]): Promise<readonly CurrentAnswer[]> {
     const leases = await this.#desk.ask(["current", resources]);
-    return leases.map((lease, index) => lease && toLease(resources[index] ?? "", lease));
+    return readEach(resources, (resource, index) => {
+      const lease = leases[index];
+      return lease && toLease(resource, lease);
+    });
   }
 
   async list({ prefix, after, limit }: ListAsk): Promise<readonly Lease[]> {

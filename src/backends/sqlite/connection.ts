@@ -8,6 +8,7 @@ import type { HostClock } from "./host-clock.js";
 import { Leases } from "./leases.js";
 import { patiently } from "./patience.js";
 import { Pruning } from "./prune.js";
+import { Room } from "./room.js";
 import { carryOver, createTables, inspect, isOfThisBoot } from "./schema.js";
 
 export interface ConnectionOptions {
@@ -16,12 +17,15 @@ export interface ConnectionOptions {
   /** How long to try for a lock that somebody else has. */
   readonly busyMs: number;
   readonly clock: HostClock;
+  /** Whether it stays open for long, so that it is worth setting room aside. */
+  readonly isLasting: boolean;
 }
 
 export interface Connection {
   readonly database: Database;
   readonly leases: Leases;
   readonly pruning: Pruning;
+  readonly room: Room;
   readonly version: Statement;
   readonly state: Statement;
   readonly noteSuspension: Statement;
@@ -40,8 +44,10 @@ export function connect(driver: Driver, options: ConnectionOptions): Connection 
   const database = new driver.DatabaseSync(path);
   try {
     initialize(database, options);
+    const room = new Room(database, path);
+    if (options.isLasting) room.setAside(options.busyMs);
     return {
-      ...{ database, inode },
+      ...{ database, inode, room },
       leases: new Leases(database),
       pruning: new Pruning(database),
       version: database.prepare("PRAGMA user_version"),

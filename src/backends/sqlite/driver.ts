@@ -1,5 +1,5 @@
-// The one place where SQLite itself is chosen: Node's own module where it can be had without
-// a flag (22.13 on), and on older Node a package with the same API and the binary in it.
+// The one place where SQLite itself is chosen: Node's own module where it does what is needed
+// here, and on older Node a package with the same API and the binary in it.
 
 /** A value as SQLite takes and gives it. Whole numbers stay below 2^53 (see host-clock.ts). */
 type Value = string | number | null | Uint8Array;
@@ -39,9 +39,26 @@ function builtIn(): Driver | undefined {
   try {
     // Not an import: bundlers and older Node would look for the module before it is known
     // whether there is one. Node 20 has had getBuiltinModule since 20.16.
-    return process.getBuiltinModule("node:sqlite") as Driver | undefined;
+    const driver = process.getBuiltinModule("node:sqlite") as Driver | undefined;
+    return driver !== undefined && isWhole(driver) ? driver : undefined;
   } finally {
     process.emitWarning = emitWarning;
+  }
+}
+
+// The module came without a flag in Node 22.13, but it was not done yet: `isOpen` came in 22.15,
+// `isTransaction` in 22.16 and 24.0, and before 22.20 and 24.7 it took no value for `?1`. Without any
+// one of them no lock can be granted. Tried, not told by the version: it takes a quarter of a millisecond.
+function isWhole({ DatabaseSync }: Driver): boolean {
+  const database = new DatabaseSync(":memory:");
+  try {
+    if (typeof database.isOpen !== "boolean" || typeof database.isTransaction !== "boolean")
+      return false;
+    return database.prepare("SELECT ?1 + ?1 AS sum").get(21)?.["sum"] === 42;
+  } catch {
+    return false;
+  } finally {
+    database.close();
   }
 }
 

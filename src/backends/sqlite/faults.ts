@@ -3,7 +3,8 @@
 import { LockError } from "../../lock/errors.js";
 import { SQLITE, sqliteCode } from "./driver.js";
 
-type FaultKind = "foreign" | "newer" | "replaced" | "elsewhere" | "no-shared-memory" | "busy";
+type FaultKind =
+  "foreign" | "newer" | "replaced" | "elsewhere" | "no-shared-memory" | "busy" | "full";
 
 /** Something wrong that is not an error of SQLite's. */
 export class StoreFault extends Error {
@@ -24,9 +25,16 @@ export function isBusy(thrown: unknown): boolean {
   return code === SQLITE.busy || code === SQLITE.locked;
 }
 
+/** Whether the disk has no room for what was to be written. */
+export function isFull(thrown: unknown): boolean {
+  if (thrown instanceof StoreFault) return thrown.kind === "full";
+  return sqliteCode(thrown) === SQLITE.full;
+}
+
 const unwritable = (path: string): string =>
   `the store ${path} cannot be written by this user: give write permission on it and on its directory, or name another path`;
 const busy = (path: string): string => explainFault(new StoreFault("busy"), path);
+const full = (path: string): string => explainFault(new StoreFault("full"), path);
 
 type Words = (path: string, message: string) => string;
 
@@ -35,15 +43,11 @@ const WORDS = new Map<number, Words>([
   [SQLITE.locked, busy],
   [SQLITE.readonly, unwritable],
   [SQLITE.perm, unwritable],
-  [
-    SQLITE.full,
-    (path) =>
-      `there is no space left for the store ${path}: make room on its disk; nothing that was granted is lost`,
-  ],
+  [SQLITE.full, full],
   [
     SQLITE.ioerr,
     (path, message) =>
-      `the store ${path} cannot be read or written (${message}): look for a full disk, a quota, a file size limit or a failing device; nothing that was granted is lost`,
+      `the store ${path} cannot be read or written (${message}): look for a full disk, a quota, a file size limit or a failing device; what was granted stays granted until its ttl is over`,
   ],
   [
     SQLITE.cantopen,
@@ -83,6 +87,8 @@ function explainFault({ kind, amount }: StoreFault, path: string): string {
       return `the store ${path} is being used by another machine, or by a container with a clock of its own: give each its own store, or let all ask one daemon`;
     case "no-shared-memory":
       return `the store ${path} is on a file system where processes cannot share memory: name a path on a local disk`;
+    case "full":
+      return `there is no space left for the store ${path}: make room on its disk; what was granted stays granted until its ttl is over`;
     case "busy":
       return `the store ${path} is locked by another process${amount > 0 ? ` (waited ${String(amount)} ms)` : ""}: try again; if it stays so, find a stopped process with: fuser ${path}`;
   }

@@ -32,7 +32,7 @@ export class StoreHere implements StoreDesk {
     const driver = await loadDriver();
     this.#guarded(() => {
       const options = { path: this.#path, busyMs: this.#busyMs, clock: openHostClock() };
-      const store = new Store(driver, options);
+      const store = new Store(driver, { ...options, isLasting: false });
       store.open();
       this.#store = store;
     });

@@ -4,13 +4,13 @@
 //       its answers leaves this class.
 //   T2. Time is read under the write lock, so it is not older than anybody else's commit.
 //   T3. What fails leaves nothing behind: it is rolled back, and unless the file was merely
-//       busy the connection is made anew for the next group.
+//       busy, or the disk full, the connection is made anew for the next group.
 //   T4. All times in the file belong to the boot that its `store` row names. A group that
 //       finds another boot there has been overtaken by another machine, and stops for good.
 
 import { connect, inodeOf, type Connection, type ConnectionOptions } from "./connection.js";
 import type { Database, Driver } from "./driver.js";
-import { isBusy, StoreFault } from "./faults.js";
+import { isBusy, isFull, StoreFault } from "./faults.js";
 import type { Moment } from "./leases.js";
 import type { AnswerValues, ReadQuestion, WriteQuestion } from "./messages.js";
 import { patiently } from "./patience.js";
@@ -33,6 +33,7 @@ export class Store {
   #suspendedUs = 0;
   #seenVersion: unknown;
   #seenReleases: number | undefined;
+  #isUnsettled = false;
 
   /** Call `open` before anything else. */
   constructor(driver: Driver, options: ConnectionOptions) {
@@ -50,8 +51,19 @@ export class Store {
     return this.#guarded((connection) => {
       const isAsking = questions.every(([kind]) => kind === "acquire");
       const refusals = isAsking ? this.#refusals(connection, questions) : undefined;
-      return refusals ?? this.#writing(connection, questions);
+      return refusals ?? this.#writingInRoom(connection, questions);
     });
+  }
+
+  /** Whether it is time for `settle`, soon. */
+  get isUnsettled(): boolean {
+    return this.#isUnsettled;
+  }
+
+  /** Gives what has made the file grow its place there (see room.ts). */
+  settle(): void {
+    this.#isUnsettled = false;
+    this.#connection?.room.place();
   }
 
   /** As `write`, without a lock. */
@@ -108,6 +120,18 @@ export class Store {
     });
   }
 
+  // Where the log could not be lengthened, it may do to begin it anew.
+  #writingInRoom(connection: Connection, questions: readonly WriteQuestion[]): unknown[] {
+    try {
+      return this.#writing(connection, questions);
+    } catch (error) {
+      if (!isFull(error) || error instanceof StoreFault) throw error;
+      endTransaction(connection.database);
+      connection.room.beginLogAnew(this.#options.busyMs);
+      return this.#writing(connection, questions);
+    }
+  }
+
   #writing(connection: Connection, questions: readonly WriteQuestion[]): unknown[] {
     patiently(this.#options.busyMs, () => {
       connection.database.exec("BEGIN IMMEDIATE");
@@ -117,7 +141,11 @@ export class Store {
     const answers = questions.map((question) => answerWrite(connection, state, question, work));
     if (work.newRows > 0) connection.pruning.step(work.newRows, state, state.nowUs);
     if (work.releases > 0) connection.countReleases.run(work.releases);
+    connection.room.admit();
     connection.database.exec("COMMIT"); // T1
+    const { waiting } = connection.room;
+    if (waiting === "much") connection.room.place();
+    this.#isUnsettled = waiting === "some";
     if (this.#seenReleases === state.releases) this.#seenReleases += work.releases;
     return answers;
   }
@@ -140,7 +168,7 @@ export class Store {
       try {
         return look(this.#state(connection, { mayWrite: false }));
       } finally {
-        endReading(connection.database);
+        endTransaction(connection.database);
       }
     });
   }
@@ -159,8 +187,9 @@ export class Store {
 
   #abandon(connection: Connection, error: unknown): void {
     try {
-      if (connection.database.isTransaction) connection.database.exec("ROLLBACK");
+      endTransaction(connection.database);
       if (isBusy(error) || (error instanceof StoreFault && error.kind === "busy")) return;
+      if (isFull(error)) return; // The last to close the file gives the log's room away.
       this.close();
     } catch {
       this.#connection = undefined; // What cannot even be closed is left to the collector.
@@ -210,12 +239,12 @@ export class Store {
 }
 
 // SQLite ends a transaction by itself after some errors.
-function endReading(database: Database): void {
+function endTransaction(database: Database): void {
   if (database.isTransaction) database.exec("ROLLBACK");
 }
 
 function answerWrite(
-  { leases, countCheck }: Connection,
+  { leases, room, countCheck }: Connection,
   state: State,
   question: WriteQuestion,
   work: { newRows: number; releases: number },
@@ -246,7 +275,8 @@ function answerWrite(
         return [released, answer];
       });
     case "check":
-      countCheck.run(); // A real write: nothing less tells a full disk.
+      countCheck.run(); // A real write: nothing less tells that writing works.
+      room.prove(); // It may find room where new leases do not.
       return undefined;
   }
 }

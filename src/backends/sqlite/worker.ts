@@ -8,7 +8,7 @@ import {
   type MessagePort,
 } from "node:worker_threads";
 import { loadDriver } from "./driver.js";
-import { explain } from "./faults.js";
+import { explain, isFull } from "./faults.js";
 import { openHostClock, type HostClock } from "./host-clock.js";
 import {
   isRead,
@@ -26,6 +26,10 @@ import { Store } from "./store.js";
 // milliseconds: other processes wait for it.
 const MOST_ASKS_A_GROUP = 1024;
 
+// What made the file grow is copied into it after so long: often enough to be done before a disk
+// fills up, and seldom enough to cost nothing.
+const SETTLE_AFTER_MS = 200;
+
 const options = workerData as WorkerOptions;
 if (parentPort === null) throw new Error("worker.ts runs as a worker thread only");
 const port: MessagePort = parentPort;
@@ -35,6 +39,7 @@ const say = (message: FromWorker): void => {
 };
 
 let stopWatching: (() => void) | undefined;
+let settling: NodeJS.Timeout | undefined;
 void serve();
 
 async function serve(): Promise<void> {
@@ -49,7 +54,8 @@ async function serve(): Promise<void> {
 async function openStore(): Promise<Store | undefined> {
   try {
     const { path, busyMs } = options;
-    const opened = new Store(await loadDriver(), { path, busyMs, clock: hostClock() });
+    const settings = { path, busyMs, clock: hostClock(), isLasting: true };
+    const opened = new Store(await loadDriver(), settings);
     opened.open();
     return opened;
   } catch (error) {
@@ -91,11 +97,20 @@ function answerGroup(open: Store, first: Request): void {
   replies.push(...answers(reads, (questions) => open.read(questions)));
   if (closing !== undefined) {
     watch(open, false);
+    clearTimeout(settling);
     open.close();
     replies.push([closing, undefined, undefined]);
   }
   if (replies.length > 0) say(["replies", replies]);
   if (closing !== undefined) port.close();
+  else if (open.isUnsettled) settleSoon(open);
+}
+
+function settleSoon(open: Store): void {
+  settling ??= setTimeout(() => {
+    settling = undefined;
+    open.settle();
+  }, SETTLE_AFTER_MS);
 }
 
 function next(): Request | undefined {
@@ -111,6 +126,8 @@ function answers<Question>(
     const given = answer(asked.map(([, question]) => question));
     return asked.map(([id], index) => [id, undefined, given[index]]);
   } catch (error) {
+    // On a full disk there may be room for one and not for another.
+    if (isFull(error) && asked.length > 1) return asked.flatMap((one) => answers([one], answer));
     const reason = explain(error, options.path);
     return asked.map(([id]) => [id, reason, undefined]);
   }

@@ -2,7 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { ClockWatch } from "../../../src/backends/dynamodb/clock-watch.js";
 import { FakeClock } from "../../support/fake-clock.js";
-import { ask, client, holder, take, withDynamodb, WrongClock } from "./stage.js";
+import { failure } from "./http-proxy.js";
+import { ask, client, holder, spoiltClient, take, withDynamodb, WrongClock } from "./stage.js";
 
 const HOUR_MS = 3_600_000;
 
@@ -51,6 +52,27 @@ await withDynamodb("dynamodb, when clocks differ", (stage) => {
     }
     expect((await holder(other, "moved"))?.revision).toBe(lease.revision);
   });
+
+  it.each([
+    ["InvalidSignatureException", HOUR_MS, /^this host's clock is at least 59m.* behind that of/u],
+    [
+      "InvalidSignatureException",
+      -HOUR_MS,
+      /^this host's clock is at least (59m|1h).* ahead of that/u,
+    ],
+    ["RequestExpired", HOUR_MS, /^this host's clock is at least 59m.* behind that of/u],
+    ["InvalidSignatureException", 60_000, / refuses the credentials /u],
+  ])(
+    "a refusal as %s with a Date that is %i ms ahead is told as what it is",
+    async (type, dateAheadMs, message) => {
+      await using spoilt = await spoiltClient(stage);
+      spoilt.proxy.fate = () => ({ ...failure(400, type), dateAheadMs });
+      await expect(spoilt.backend.check()).rejects.toMatchObject({
+        kind: "unavailable",
+        message: expect.stringMatching(message) as string,
+      });
+    },
+  );
 
   it("a taker-over whose clock is ahead waits for a holder whose clock is behind", async () => {
     await using slow = await client(stage.settings, new WrongClock(-400));

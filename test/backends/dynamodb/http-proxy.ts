@@ -26,6 +26,8 @@ export interface Fate {
   readonly loseAnswer?: boolean;
   /** The request goes no further; this is the answer. */
   readonly answer?: Answer;
+  /** How far its Date is ahead. */
+  readonly dateAheadMs?: number;
   /** The request is carried out, and another answer is given. */
   readonly change?: (answer: Answer) => Answer;
 }
@@ -107,7 +109,8 @@ export class HttpProxy implements AsyncDisposable {
     const fate = this.fate(seen) ?? {};
     const json = { "content-type": "application/x-amz-json-1.0" };
     if (fate.answer !== undefined) {
-      return { ...fate.answer, headers: { ...json, date: new Date().toUTCString() } };
+      const date = new Date(Date.now() + (fate.dateAheadMs ?? 0)).toUTCString();
+      return { ...fate.answer, headers: { ...json, date } };
     }
     if (fate.lateMs !== undefined) await pause(fate.lateMs);
     const answer = await this.#forward(bytes, headers);

@@ -6,6 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { createTable } from "../../../src/backends/dynamodb/backend.js";
 import type { Backend } from "../../../src/lock/backend.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { DynamodbServer } from "../../support/servers/dynamodb.js";
 import { temporaryDirectory } from "../support/temporary.js";
@@ -82,7 +83,9 @@ await withDynamodb("dynamodb, when its server is away", (stage) => {
     const { lostTooEarly, starved } = await keeping;
     expect({ lostTooEarly, starved }).toEqual({ lostTooEarly: [], starved: [] });
     const seen = await other.current(asks.map(({ resource }) => resource));
-    expect(seen.map((lease) => lease?.leaseId)).toEqual(asks.map(({ leaseId }) => leaseId));
+    expect(seen.map((answer) => leaseIn(answer)?.leaseId)).toEqual(
+      asks.map(({ leaseId }) => leaseId),
+    );
   });
 
   it(`a server that is ended and back within 5 s has lost none of ${String(LEASES)} leases, and its clients go on`, async () => {
@@ -110,7 +113,7 @@ await withDynamodb("dynamodb, when its server is away", (stage) => {
 
     const seen = await backend.current(asks.map(({ resource }) => resource));
     const tokens = grants.map((grant) => grant.kind === "granted" && grant.lease.token);
-    expect(seen.map((lease) => lease?.token)).toEqual(tokens);
+    expect(seen.map((answer) => leaseIn(answer)?.token)).toEqual(tokens);
     expect((await take(backend, "restart/released")).token).toBeGreaterThan(released.token);
   });
 

@@ -2,6 +2,7 @@
 
 import { expect, it } from "vitest";
 import { failure } from "./http-proxy.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { ask, spoiltClient, take, withDynamodb } from "./stage.js";
 
 await withDynamodb("dynamodb, under pressure", (stage) => {
@@ -62,7 +63,9 @@ await withDynamodb("dynamodb, under pressure", (stage) => {
       };
     };
     const seen = await spoilt.backend.current(asks.map(({ resource }) => resource));
-    expect(seen.map((lease) => lease?.leaseId)).toEqual(asks.map(({ leaseId }) => leaseId));
+    expect(seen.map((answer) => leaseIn(answer)?.leaseId)).toEqual(
+      asks.map(({ leaseId }) => leaseId),
+    );
     expect(spoilt.proxy.count("BatchGetItem")).toBe(6);
     for (const { operation, body } of spoilt.proxy.seen) {
       if (operation !== "BatchGetItem") continue;

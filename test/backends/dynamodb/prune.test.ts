@@ -1,4 +1,4 @@
-import { DynamoDBClient, type AttributeValue } from "@aws-sdk/client-dynamodb";
+import type { AttributeValue, DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import {
   DeleteItemCommand,
   DescribeTimeToLiveCommand,
@@ -6,18 +6,12 @@ import {
   PutItemCommand,
 } from "@aws-sdk/client-dynamodb";
 import { expect, it } from "vitest";
-import type { DynamodbSettings } from "../../../src/backends/dynamodb/backend.js";
-import { ask, client, holder, take, withDynamodb } from "./stage.js";
+import { ask, bare, client, holder, take, withDynamodb } from "./stage.js";
 
 const TableName = "stormlock_leases";
 const DAY_S = 24 * 60 * 60;
 
 // The table past our own code.
-function bare({ endpoint = "" }: DynamodbSettings): DynamoDBClient {
-  const credentials = { accessKeyId: "stormlock", secretAccessKey: "not-much-of-a-secret" };
-  return new DynamoDBClient({ endpoint, region: "eu-west-1", credentials });
-}
-
 async function item(
   table: DynamoDBClient,
   resource: string,
@@ -104,7 +98,7 @@ await withDynamodb("dynamodb, and the rows it may delete", (stage) => {
     ) as string;
     const [answer] = await backend.acquire([ask("foreign")]);
     expect(answer).toMatchObject({ kind: "failed", error: { kind: "unavailable", message } });
-    await expect(backend.current(["foreign"])).rejects.toMatchObject({ message });
+    await expect(holder(backend, "foreign")).rejects.toMatchObject({ message });
     expect(await item(table, "foreign")).toEqual(Item);
   });
 });

@@ -1,5 +1,6 @@
 // What the tests of DynamoDB share.
 
+import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
 import { afterAll, beforeAll, describe } from "vitest";
 import {
   createTable,
@@ -8,6 +9,7 @@ import {
 } from "../../../src/backends/dynamodb/backend.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
 import type { Clock } from "../../../src/lock/clock.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { DynamodbServer, missingDynamodb } from "../../support/servers/dynamodb.js";
@@ -79,6 +81,12 @@ export function settingsFor(endpoint: string, more: DynamodbSettings = {}): Dyna
   };
 }
 
+/** The table past our own code. */
+export function bare({ endpoint = "" }: DynamodbSettings): DynamoDBClient {
+  const credentials = { accessKeyId: "stormlock", secretAccessKey: "not-much-of-a-secret" };
+  return new DynamoDBClient({ endpoint, region: "eu-west-1", credentials });
+}
+
 export function client(settings: DynamodbSettings, clock: Clock = systemClock): Promise<Backend> {
   return openDynamodb(settings, { clock });
 }
@@ -128,5 +136,5 @@ export async function take(
 }
 
 export async function holder(backend: Backend, resource: string): Promise<Lease | undefined> {
-  return (await backend.current([resource]))[0];
+  return leaseIn((await backend.current([resource]))[0]);
 }

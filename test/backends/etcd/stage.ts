@@ -5,6 +5,7 @@ import { openEtcd, type EtcdBackend } from "../../../src/backends/etcd/backend.j
 import type { EtcdSettings } from "../../../src/backends/etcd/settings.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
 import type { Clock } from "../../../src/lock/clock.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { missingEtcd } from "../../support/servers/etcd.js";
@@ -42,7 +43,7 @@ export async function take(
 }
 
 export async function holder(backend: Backend, resource: string): Promise<Lease | undefined> {
-  return (await backend.current([resource]))[0];
+  return leaseIn((await backend.current([resource]))[0]);
 }
 
 /** How an ask ended; for a failure, its message. */

@@ -47,12 +47,14 @@ describe.skipIf(missing !== undefined)("etcd's tokens and memory", () => {
     await backend.release(old);
     // By the late clocks it ended long ago. They are not asked.
     await take(backend, "old/held");
+    // Of another program: it stays, and keeps nobody from what comes after it.
+    await admin.put("stormlock/last/foreign").value("deadbeef");
 
     // 23 hours are not enough.
     await using soon = await open(server.address, {}, shifted(23 * HOUR_MS));
     await soon.acquire(many("soon", 100));
     await soon[Symbol.asyncDispose]();
-    expect(await remembered()).toHaveLength(201);
+    expect(await remembered()).toHaveLength(202);
     expect(outcome((await backend.acquire(old.slice(0, 1)))[0])).toBe("spent");
 
     for (const round of [1, 2, 3, 4]) {
@@ -61,6 +63,7 @@ describe.skipIf(missing !== undefined)("etcd's tokens and memory", () => {
     }
     const left = await remembered();
     expect(left).toContain("stormlock/last/old/held");
+    expect(left).toContain("stormlock/last/foreign");
     expect(left.filter((key) => key.includes("/old/"))).toHaveLength(1);
     expect(left.filter((key) => key.includes("/soon/"))).toHaveLength(100);
 

@@ -6,6 +6,7 @@ import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
 import { LockError } from "../../../src/lock/errors.js";
 import { newLeaseId } from "../../../src/lock/lease.js";
 import { FakeClock } from "../../support/fake-clock.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { MemoryStore } from "../../support/memory-backend.js";
 
 const guard = guardOf("some-store");
@@ -40,7 +41,7 @@ it("a backend that keeps to the port is not changed by being looked at", async (
   expect([granted?.kind, other?.kind]).toEqual(["granted", "granted"]);
   expect((await backend.acquire([ask()]))[0]?.kind).toBe("held");
   expect((await backend.renew([{ ...one, ttlMs: undefined }]))[0]?.kind).toBe("renewed");
-  expect((await backend.current(["r", "none"])).map((lease) => lease?.leaseId)).toEqual([
+  expect((await backend.current(["r", "none"])).map((answer) => leaseIn(answer)?.leaseId)).toEqual([
     one.leaseId,
     undefined,
   ]);
@@ -221,4 +222,42 @@ it.each([
   expect(thrown).toMatchObject({ kind: "invalid-field", isDefinite: true });
   expect((thrown as Error).message).toContain(`the plug-in some-store opens a backend`);
   expect((thrown as Error).message).toContain(words);
+});
+
+it("what a plug-in throws before there is a promise is told like what it throws later", async () => {
+  const throws = (): never => {
+    throw new TypeError("no such thing");
+  };
+  const calls = ["acquire", "renew", "release", "handOver", "current", "list", "check"] as const;
+  const backend = spoilt({
+    ...Object.fromEntries(calls.map((call) => [call, throws])),
+    watch: throws,
+  });
+  const words = /the plug-in some-store failed: .*no such thing/u;
+  await expect(backend.acquire([ask()])).rejects.toThrow(words);
+  await expect(backend.renew([{ ...ask(), ttlMs: undefined }])).rejects.toThrow(words);
+  await expect(backend.release([ask()])).rejects.toThrow(words);
+  await expect(backend.handOver?.([{ release: ask(), acquire: ask() }])).rejects.toThrow(words);
+  await expect(backend.current(["r"])).rejects.toThrow(words);
+  await expect(backend.list({ prefix: "", after: undefined, limit: 1 })).rejects.toThrow(words);
+  await expect(backend.check()).rejects.toThrow(words);
+  // Who watches waits for nothing: it is a warning, and his alarm wakes him.
+  backend.watch?.(() => undefined)();
+  expect(backend.warnings).toEqual([expect.stringMatching(words)]);
+});
+
+it("a lease of current that breaks the port fails its question alone", async () => {
+  const store = new MemoryStore(new FakeClock()).open();
+  await store.acquire([ask()]);
+  const backend = spoilt({
+    current: async () => [
+      ...(await store.current(["r"])),
+      { resource: "s" },
+      { kind: "failed", error: new TypeError("unreadable") },
+    ],
+  });
+  const [good, bad, failed] = await backend.current(["r", "s", "t"]);
+  expect(good).toMatchObject({ resource: "r" });
+  expect(bad).toMatchObject({ kind: "failed", error: { kind: "internal" } });
+  expect(failed).toMatchObject({ kind: "failed", error: { kind: "unavailable" } });
 });

@@ -3,6 +3,7 @@
 import { openPostgresql } from "../../../src/backends/postgresql/backend.js";
 import type { PostgresqlSettings } from "../../../src/backends/postgresql/settings.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { tableSql } from "../../../src/backends/postgresql/statements.js";
 import { systemClock } from "../../../src/system-clock.js";
@@ -64,7 +65,7 @@ export async function take(
 }
 
 export async function holder(backend: Backend, resource: string): Promise<Lease | undefined> {
-  return (await backend.current([resource]))[0];
+  return leaseIn((await backend.current([resource]))[0]);
 }
 
 /** A resource's name as SQL. */

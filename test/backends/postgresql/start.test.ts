@@ -247,4 +247,16 @@ describeWithPostgresql("postgresql, opened", () => {
       expires: expect.any(Date) as Date,
     });
   });
+
+  it("a server that does not wait for its disk is warned of, with the class that it then has", async () => {
+    await using careless = await stage.open(); // The tests' servers are.
+    await careless.check();
+    expect(careless.warnings).toEqual([
+      expect.stringMatching(/runs with fsync off, so the guarantee is best effort \+ fencing/u),
+    ]);
+    await using server = await Stage.start({ config: { fsync: "on" } });
+    await using careful = await server.open();
+    await careful.check();
+    expect(careful.warnings).toEqual([]);
+  });
 });

@@ -6,6 +6,7 @@ import type { Backend } from "../../../src/lock/backend.js";
 import { describeWithPostgresql } from "../../support/servers/postgresql.js";
 import { Proxy } from "../../support/proxy.js";
 import { SpoilingProxy } from "./spoiling-proxy.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { ask, holder, keySql, ROLE, Stage, take } from "./stage.js";
 
 const UNAVAILABLE = { name: "LockError", kind: "unavailable" };
@@ -259,7 +260,7 @@ describeWithPostgresql("postgresql in trouble", () => {
     const held = await backend
       .current([made.resource, again.resource])
       .catch(() => backend.current([made.resource, again.resource]));
-    expect(held.map((lease) => lease?.token)).toEqual([made.token, again.token]);
+    expect(held.map((answer) => leaseIn(answer)?.token)).toEqual([made.token, again.token]);
     await stage.server.run("ALTER SYSTEM RESET wal_writer_delay", "SELECT pg_reload_conf()");
   });
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { conformance } from "../../../src/conformance.js";
 import { freePort } from "../../support/free-port.js";
 import { isWithoutRedis, RedisServer } from "../../support/servers/redis.js";
-import { LEAST_USER, leastRights, open, Raw, take, until } from "./stage.js";
+import { holder, LEAST_USER, leastRights, open, Raw, take, until } from "./stage.js";
 
 const SLOTS = 16_384;
 
@@ -76,7 +76,7 @@ describe.skipIf(isWithoutRedis)("a redis cluster", () => {
     for (const node of nodes) {
       await using backend = await open(settings(node));
       await backend.check();
-      expect((await backend.current(["x"]))[0]?.token).toBe(lease.token);
+      expect((await holder(backend, "x"))?.token).toBe(lease.token);
       await backend.release([await take(backend, `by/${node.address}`)]);
     }
     await first.release([lease]);

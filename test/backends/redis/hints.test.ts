@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { isWithoutRedis, RedisServer } from "../../support/servers/redis.js";
-import { ask, LEAST_USER, leastRights, open, Raw, take, until } from "./stage.js";
+import { ask, holder, LEAST_USER, leastRights, open, Raw, take, until } from "./stage.js";
 
 describe.skipIf(isWithoutRedis)("hints from redis", () => {
   it("name the resource that another client has released, and come at once", async () => {
@@ -15,11 +15,9 @@ describe.skipIf(isWithoutRedis)("hints from redis", () => {
 
     const names = ["deploy/ünïcode 😀", "a\0b\n", "{x}"];
     await theirs.acquire(names.map((name) => ask(name)));
-    const [first, ...others] = await Promise.all(names.map((name) => theirs.current([name])));
+    const leases = await Promise.all(names.map((name) => holder(theirs, name)));
     const startedMs = performance.now();
-    await theirs.release(
-      [first?.[0], ...others.map(([lease]) => lease)].filter((one) => one !== undefined),
-    );
+    await theirs.release(leases.filter((one) => one !== undefined));
     await until(() => heard.length === 4, "all should have been heard of");
     expect(performance.now() - startedMs).toBeLessThan(4000);
     expect(heard.slice(1)).toEqual(names);

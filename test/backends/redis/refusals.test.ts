@@ -250,3 +250,31 @@ describe.skipIf(isWithoutRedis)("the clock of the daemon", () => {
     }
   });
 });
+
+describe.skipIf(isWithoutRedis)("redis is used, and warned of with the class that it has,", () => {
+  const warningsOf = async (settings: Parameters<typeof open>[0]): Promise<readonly string[]> => {
+    await using backend = await open(settings);
+    await backend.check();
+    return backend.warnings ?? [];
+  };
+  const BEST_EFFORT = / so the guarantee is best effort \+ fencing, not single-node durable: /u;
+
+  it("when it writes no append-only file, also for a user with the least rights", async () => {
+    await using server = await RedisServer.start({ config: [leastRights("stormlock")] });
+    for (const login of [{}, LEAST_USER]) {
+      const warnings = await warningsOf({ url: server.url, ...login });
+      expect(warnings).toEqual([expect.stringMatching(BEST_EFFORT)]);
+      expect(warnings[0]).toContain(`redis at ${server.address} writes no append-only file`);
+    }
+  });
+
+  it("when it syncs that file every second only, and no more once it does so always", async () => {
+    await using server = await RedisServer.start({ isDurable: true });
+    expect(await warningsOf(server.url)).toEqual([]);
+    await using raw = new Raw(server.port);
+    await raw.redis.config("SET", "appendfsync", "everysec");
+    const warnings = await warningsOf(server.url);
+    expect(warnings).toEqual([expect.stringMatching(BEST_EFFORT)]);
+    expect(warnings[0]).toContain("appendfsync everysec");
+  });
+});

@@ -1,23 +1,25 @@
 // What the tests of the Redis backend share.
 
+import { readFileSync } from "node:fs";
 import { Redis, type RedisOptions } from "ioredis";
 import { openRedis, type RedisHooks } from "../../../src/backends/redis/backend.js";
 import type { RedisSettings } from "../../../src/backends/redis/settings.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 
 /** Who the tests log in as. */
 export const LEAST_USER = { user: "locker", password: "s3cret/p@ss:word" } as const;
 
-/** As docs/backends/redis.md has it. */
+const PAGE = "docs/backends/redis.md";
+
+/** The line of the page, as a server's configuration has it. */
 export function leastRights(prefix: string): string {
-  return [
-    `user ${LEAST_USER.user} on >${LEAST_USER.password}`,
-    `resetkeys ~{${prefix}}:* resetchannels &{${prefix}}:freed -@all`,
-    "+evalsha +eval +time +hget +hmget +hset +hsetnx +hdel +del +zadd +zrem +zrangebylex +zrangebyscore",
-    "+publish +subscribe +ping +info",
-  ].join(" ");
+  const command = /^ACL SETUSER locker on >PASSWORD (.*)$/mu.exec(readFileSync(PAGE, "utf8"));
+  if (command?.[1] === undefined) throw new Error(`${PAGE} should say what to grant`);
+  const rights = command[1].replaceAll("stormlock", prefix);
+  return `user ${LEAST_USER.user} on >${LEAST_USER.password} ${rights}`;
 }
 
 /** Opens a backend at a url, or with more settings. */
@@ -71,7 +73,7 @@ export async function take(
 }
 
 export async function holder(backend: Backend, resource: string): Promise<Lease | undefined> {
-  return (await backend.current([resource]))[0];
+  return leaseIn((await backend.current([resource]))[0]);
 }
 
 /** Waits, within reason, until something holds. */

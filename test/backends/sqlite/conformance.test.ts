@@ -21,6 +21,7 @@ describe("sqlite, two clients in one process, in time that is moved on", () => {
   const aheadUs = new BigInt64Array(new SharedArrayBuffer(8));
   conformance({
     runner: { describe, it },
+    operations: ["handOver", "watch"],
     open: () => {
       const path = join(directory.path, "one-process.db");
       return openSqlite({ path }, { clock: systemClock }, { aheadUs });
@@ -59,6 +60,7 @@ describe("sqlite, two clients in one process, one of them without a thread, in r
   let opened = 0;
   conformance({
     runner: { describe, it },
+    operations: ["handOver", "watch"],
     open: () => {
       const path = join(directory.path, "without-a-thread.db");
       return openSqlite({ path }, { clock: systemClock, isBrief: opened++ % 2 === 0 });

@@ -245,12 +245,12 @@ describe("several processes", () => {
   const IN_NAMESPACE = ["unshare", process.getuid?.() === 0 ? "-m" : "-rm"];
   const onSmallDisk = (directory: string): string[] => [
     ...[...IN_NAMESPACE, "sh", "-c"],
-    'mount -t tmpfs -o size=1m none "$0" && exec "$@"',
+    'mount -t tmpfs -o size=4m none "$0" && exec "$@"',
     directory,
   ];
 
   it.skipIf(process.platform !== "linux" || !runs(onSmallDisk("/mnt")))(
-    "a full disk is said, loses nothing, and is forgotten when there is room",
+    "a full disk is said, loses nothing, keeps nobody from renewing and releasing what is held, and is forgotten when there is room",
     async () => {
       await using file = await storeFile();
       const { directory } = file;
@@ -264,7 +264,8 @@ describe("several processes", () => {
       ) as unknown;
       expect(found).toMatchObject({
         ...{ during: words, check: words, missingAfter: 0, missingReopened: 0 },
-        missingWhileFull: 0,
+        ...{ missingWhileFull: 0, renewals: "all renewed" },
+        passed: "released,granted,rejected,fulfilled",
       });
       const { before, after, held } = found as Record<string, unknown>;
       expect([before, after]).toEqual([undefined, undefined]);

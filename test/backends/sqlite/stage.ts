@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { openSqlite, type SqliteHooks } from "../../../src/backends/sqlite/backend.js";
 import { loadDriver, type Database } from "../../../src/backends/sqlite/driver.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
+import { leaseIn } from "../../../src/lock/current-answer.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { temporaryDirectory } from "../support/temporary.js";
@@ -69,5 +70,5 @@ export async function take(
 }
 
 export async function holder(backend: Backend, resource: string): Promise<Lease | undefined> {
-  return (await backend.current([resource]))[0];
+  return leaseIn((await backend.current([resource]))[0]);
 }

@@ -36,7 +36,7 @@ it("time counts while the machine is suspended, and all processes agree about it
   const driver = await loadDriver();
   const [early, late] = [new StillClock(), new StillClock()];
   const [one, other] = [early, late].map(
-    (clock) => new Store(driver, { path: file.path, busyMs: 100, clock }),
+    (clock) => new Store(driver, { path: file.path, busyMs: 100, clock, isLasting: false }),
   ) as [Store, Store];
   one.open();
   other.open();
