@@ -4,7 +4,7 @@ import { DeadlineWatch } from "./hold/deadline-watch.js";
 import type { GuardianLink } from "./hold/guardian-link.js";
 import { hostTime, msUntil, type HostMoment } from "./hold/host-time.js";
 import { ProcessGroup } from "./hold/process-group.js";
-import { ProcessTable } from "./hold/process-table.js";
+import { ProcessTable, type ProcessId } from "./hold/process-table.js";
 import { ProcessTree, type Processes } from "./hold/process-tree.js";
 import type { OnLost } from "./hold/order.js";
 import { say, type Say } from "./hold/say.js";
@@ -34,7 +34,8 @@ export interface ChildOrder {
 const SECOND_WATCH_LATE_MS = 200;
 const PAUSE_MS = 10;
 const INIT_PID = 1;
-// What survives a kill for that long waits for a dead disk, and no signal can help.
+// What survives a kill for that long, or cannot be looked at, waits for a dead disk, and no signal
+// can help.
 const GIVE_UP_AFTER = 500;
 
 /**
@@ -101,7 +102,7 @@ export class GuardedChild implements AsyncDisposable {
     this.#guardian = guardian;
     this.#order = order;
     this.#deadline = order.deadline();
-    const spared = [process.pid];
+    const spared = [idOf(table, process.pid)];
     this.#processes = table.exists
       ? new ProcessTree({ table, marker: order.marker, leadsSession: !hasTerminal, spared })
       : new ProcessGroup(!hasTerminal);
@@ -138,9 +139,7 @@ export class GuardedChild implements AsyncDisposable {
       this.ended = this.#finish(couldNotRun(order.command, error));
       return;
     }
-    const stat = child.pid === undefined ? undefined : table.stat(child.pid);
-    const root =
-      child.pid === undefined ? undefined : { pid: child.pid, startTicks: stat?.startTicks ?? 0 };
+    const root = child.pid === undefined ? undefined : idOf(table, child.pid);
     if (root !== undefined) {
       this.#processes.setRoot(root);
       guardian.sayChild(root);
@@ -200,20 +199,30 @@ export class GuardedChild implements AsyncDisposable {
   async #finish(own: OwnEnd): Promise<ChildEnd> {
     // The guardian's word may not have come yet, when this process was stopped or stuck.
     if (this.#isTooLate && !this.#isAsked) this.#cut ??= "lost";
-    const left = this.#processes.count();
-    if (left > 0 && this.#watch.phase === "watching") {
-      if (this.#cut === undefined) this.#order.leftBehind?.(left);
+    let left = this.#processes.count();
+    if (left !== 0 && this.#watch.phase === "watching") {
+      if (left !== undefined && this.#cut === undefined) this.#order.leftBehind?.(left);
       this.#end();
     }
-    for (let looks = 0; looks < GIVE_UP_AFTER;) {
-      const isKilling = this.#watch.phase === "killing";
-      if ((isKilling ? this.#processes.kill() : this.#processes.count()) === 0) break;
-      if (isKilling) looks++;
+    for (let looks = 0; left !== 0 && looks < GIVE_UP_AFTER;) {
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      const isKilling = this.#watch.phase === "killing";
+      left = isKilling ? this.#processes.kill() : this.#processes.count();
+      if (isKilling) looks++;
     }
     this.#watch.stop();
     if (msUntil(this.#deadline) <= 0) this.#cut ??= "lost";
     return { ...own, cut: this.#cut };
+  }
+}
+
+/** It runs, whether it can be looked at or not: then it is known by its marker and its session. */
+function idOf(table: ProcessTable, pid: number): ProcessId {
+  const unknown = { pid, startTicks: 0 };
+  try {
+    return table.stat(pid) ?? unknown;
+  } catch {
+    return unknown;
   }
 }
 
