@@ -69,8 +69,8 @@ export class GuardedChild implements AsyncDisposable {
           "(docker run --init; in a pod: shareProcessNamespace)",
       );
     }
-    // Events of the guardian come when there is a child to end, and not before.
-    const begun: { child?: GuardedChild } = {};
+    // What the guardian says together with its answer comes before there is a child.
+    const begun: { child?: GuardedChild; isTooLate: boolean } = { isTooLate: false };
     await guardian.guard(
       {
         say: "guard",
@@ -82,14 +82,15 @@ export class GuardedChild implements AsyncDisposable {
       },
       {
         terminating: () => {
-          if (begun.child !== undefined) begun.child.#guardianAsked();
+          if (begun.child === undefined) begun.isTooLate = true;
+          else begun.child.#guardianAsked();
         },
         unguarded: () => {
           if (begun.child !== undefined) begun.child.#endFor("unguarded");
         },
       },
     );
-    begun.child = new GuardedChild(guardian, order, table, hasTerminal);
+    begun.child = new GuardedChild(guardian, order, table, hasTerminal, begun.isTooLate);
     return begun.child;
   }
 
@@ -98,6 +99,7 @@ export class GuardedChild implements AsyncDisposable {
     order: ChildOrder,
     table: ProcessTable,
     hasTerminal: boolean,
+    isTooLate: boolean,
   ) {
     this.#guardian = guardian;
     this.#order = order;
@@ -121,7 +123,7 @@ export class GuardedChild implements AsyncDisposable {
     });
     let child: ChildProcess | undefined;
     this.#forwarding = forwardSignals(hasTerminal, (signal) => child?.kill(signal));
-    if (this.#isTooLate) {
+    if (isTooLate || this.#isTooLate) {
       this.#cut = "lost";
       this.ended = this.#finish({ kind: "not-started" });
       return;

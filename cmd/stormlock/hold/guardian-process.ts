@@ -24,6 +24,7 @@ export class GuardianProcess {
   readonly #lines = new LineReader<FromGuardian>();
   readonly #exited: Promise<void>;
   #isAlive = true;
+  #hasAnswered = false;
   #guards: (() => void) | undefined;
   #deadlinesSent = 0;
   #deadlinesSeen = 0;
@@ -96,6 +97,7 @@ export class GuardianProcess {
   sayDeadline(deadline: Extract<ToGuardian, { say: "deadline" }>["deadline"]): void {
     const count = ++this.#deadlinesSent;
     this.say({ say: "deadline", count, deadline });
+    if (!this.#hasAnswered) return; // Whoever waits for its first answer has a patience of his own.
     this.#silence ??= setTimeout(() => {
       // It may have answered while this process was stopped: read that first.
       setImmediate(() => {
@@ -123,6 +125,7 @@ export class GuardianProcess {
   }
 
   #take(message: FromGuardian): void {
+    this.#hasAnswered = true;
     if (message.say === "guarding") this.#guards?.();
     else if (message.say === "seen") this.#deadlinesSeen = message.count;
     else this.#events.terminating();

@@ -22,6 +22,11 @@ export async function runUnder(
   const marker = newMarker();
   const names = locks.holds.map(({ resource }) => resource).join(", ");
   const told = { isWarned: false };
+  // A guardian may take seconds to answer, and the locks are kept in the meantime: it must not
+  // begin with a deadline that has passed.
+  const unwatchStart = locks.watch(() => {
+    guardian.sayDeadline(locks.deadline);
+  });
   await using child = await GuardedChild.start(guardian, {
     ...{ command: work.command, args: work.args, marker, onLost: work.onLost, say },
     graceMs: Math.min(...locks.holds.map(({ lease }) => graceOf(work, lease.ttlMs))),
@@ -35,7 +40,7 @@ export async function runUnder(
       const were = count === 1 ? "1 process was" : `${String(count)} processes were`;
       say(`${were} left behind by the command, and must not outlive the lock: ended`);
     },
-  });
+  }).finally(unwatchStart);
   const look = (): void => {
     const lost = locks.holds.filter(({ isHeld }) => !isHeld);
     if (lost.length === 0) {
