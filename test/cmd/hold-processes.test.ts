@@ -34,6 +34,7 @@ describe("what /proc tells of a process", () => {
       terminal: 34816,
       threads: 1,
       startTicks: 1234,
+      hasMemory: true,
       isBetweenPrograms: false,
     });
   });
@@ -227,7 +228,7 @@ describe("a tree of processes", () => {
   });
 
   test("has a process whose main thread has ended and taken its environment along", () => {
-    add(10, { state: "Z", threads: 2 });
+    add(10, { state: "Z", threads: 2, memory: 0 });
     for (const thread of ["10", "11"]) {
       mkdirSync(join(folder, "10/task", thread), { recursive: true });
       writeFileSync(join(folder, "10/task", thread, "environ"), thread === "11" ? MARKED : "");

@@ -179,12 +179,21 @@ export class Guardian {
   // alone; without the marker it is none of ours, whoever's it is.
   async #awaitLateStart(): Promise<void> {
     for (let looks = 0; looks < LATE_START_LOOKS; looks++) {
-      const children = this.#table.childrenOf(this.#options.wrapperPid);
-      if (children === undefined) break; // This kernel does not tell.
+      const children = this.#childrenOfWrapper();
+      if (children === undefined) break;
       for (const pid of children) this.#processes?.killIfMember(pid);
       await pause(PAUSE_LATE_START_MS);
     }
     await pause(PAUSE_ASKED_MS);
+  }
+
+  /** Nothing where this kernel does not tell, or when it cannot be read. */
+  #childrenOfWrapper(): number[] | undefined {
+    try {
+      return this.#table.childrenOf(this.#options.wrapperPid);
+    } catch {
+      return undefined;
+    }
   }
 
   #send(message: FromGuardian): void {

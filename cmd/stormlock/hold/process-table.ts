@@ -15,6 +15,8 @@ export interface ProcessStat extends ProcessId {
   readonly session: number;
   readonly terminal: number;
   readonly threads: number;
+  /** The kernel's own have none, nor has a main thread that has ended. */
+  readonly hasMemory: boolean;
   /** Whether it is in the midst of exec, when it has no environment that could be read. */
   readonly isBetweenPrograms: boolean;
 }
@@ -33,7 +35,7 @@ export function parseStat(text: string): ProcessStat | undefined {
   const [state, parent, group, session, terminal] = fields;
   const [threads, startTicks] = [Number(fields[17]), Number(fields[19])];
   if (nameEnds < 0 || state === undefined || !Number.isFinite(startTicks)) return undefined;
-  const [memory, environmentEnds] = [Number(fields[20]), Number(fields[48])];
+  const hasMemory = Number(fields[20]) > 0;
   return {
     pid,
     state,
@@ -43,8 +45,8 @@ export function parseStat(text: string): ProcessStat | undefined {
     terminal: Number(terminal),
     threads,
     startTicks,
-    // One without memory is the kernel's own, or at its end.
-    isBetweenPrograms: memory > 0 && environmentEnds === 0,
+    hasMemory,
+    isBetweenPrograms: hasMemory && Number(fields[48]) === 0, // Where its environment ends.
   };
 }
 
@@ -121,7 +123,7 @@ export class ProcessTable {
       const environ = this.#read(path);
       if (environ?.length !== 0) return environ;
       const stat = this.stat(pid);
-      if (stat?.state === "Z") return this.#environOfThread(pid);
+      if (stat?.hasMemory === false) return this.#environOfThread(pid);
       // It has its environment by now, or never had any.
       if (stat?.isBetweenPrograms !== true || !this.#tellsOfPrograms) return this.#read(path);
     }

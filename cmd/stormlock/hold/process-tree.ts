@@ -177,6 +177,7 @@ export class ProcessTree implements Processes {
   #isMember(stat: ProcessStat): boolean {
     if (this.#known.has(stat)) return true;
     if (this.#session !== undefined && isInSession(stat, this.#session)) return true;
+    if (!stat.hasMemory && stat.threads === 1) return false;
     const markers = this.#sight.variable(stat.pid, MARKER_VARIABLE)?.split(MARKER_SEPARATOR);
     return markers?.includes(this.#marker) === true;
   }
