@@ -227,6 +227,22 @@ describe("a tree of processes", () => {
     expect(one.count()).toBe(0);
   });
 
+  test("is gone when each of them has been seen in a program, if never all at one time", () => {
+    setLastPid(20);
+    add(10, { environmentEnds: 0 });
+    const one = tree();
+    expect(one.count()).toBeUndefined();
+    add(10, {});
+    add(21, { environmentEnds: 0 });
+    setLastPid(21);
+    expect(one.count()).toBeUndefined();
+    add(10, { environmentEnds: 0 }); // Of this one all is known.
+    add(21, {});
+    expect(one.count()).toBe(0);
+    add(21, {}, MARKED);
+    expect(one.count()).toBe(1);
+  });
+
   test("has a process whose main thread has ended and taken its environment along", () => {
     add(10, { state: "Z", threads: 2, memory: 0 });
     for (const thread of ["10", "11"]) {

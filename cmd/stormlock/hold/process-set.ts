@@ -16,6 +16,14 @@ export class ProcessSet {
     this.#startTicks.delete(pid);
   }
 
+  clear(): void {
+    this.#startTicks.clear();
+  }
+
+  get isEmpty(): boolean {
+    return this.#startTicks.size === 0;
+  }
+
   has({ pid, startTicks }: ProcessId): boolean {
     return this.#startTicks.get(pid) === startTicks;
   }

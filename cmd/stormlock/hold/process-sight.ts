@@ -1,12 +1,19 @@
-import type { ProcessId, ProcessStat, ProcessTable } from "./process-table.js";
+import { ProcessSet } from "./process-set.js";
+import {
+  BetweenPrograms,
+  type ProcessId,
+  type ProcessStat,
+  type ProcessTable,
+} from "./process-table.js";
 
 /**
  * The table of processes, for somebody who has to go on where it cannot be read: with all file
- * descriptors in use, or when a process is between two programs. He learns that he has not seen
- * everything.
+ * descriptors in use, or when a process is between two programs. He learns what he has not seen.
  */
 export class ProcessSight {
   readonly #table: ProcessTable;
+  /** Those of which nobody knows yet what is in their environment. */
+  readonly between = new ProcessSet();
   #isClear = true;
 
   constructor(table: ProcessTable) {
@@ -35,8 +42,16 @@ export class ProcessSight {
     return this.#try(() => this.#table.stat(pid), undefined);
   }
 
-  variable(pid: number, name: string): string | undefined {
-    return this.#try(() => this.#table.variable(pid, name), undefined);
+  variable(one: ProcessId, name: string): string | undefined {
+    return this.#try(() => {
+      try {
+        return this.#table.variable(one.pid, name);
+      } catch (error) {
+        if (!(error instanceof BetweenPrograms)) throw error;
+        this.between.add(one);
+        return undefined;
+      }
+    }, undefined);
   }
 
   lastPid(): number | undefined {

@@ -50,8 +50,8 @@ export function parseStat(text: string): ProcessStat | undefined {
   };
 }
 
-// For a ms or two: exec takes a tenth of that, unless it waits for a disk.
-const LOOKS_AT_EXEC = 20;
+/** In the midst of exec a process has no environment. It takes some µs, or until a disk answers. */
+export class BetweenPrograms extends Error {}
 
 // No such process, or none that this user may look into. Any other error tells nothing about the
 // process: a host or a user out of file descriptors, say.
@@ -104,7 +104,7 @@ export class ProcessTable {
 
   /**
    * The value of a variable in the environment that the process was started with.
-   * @throws also while it is between two programs
+   * @throws BetweenPrograms
    */
   variable(pid: number, name: string): string | undefined {
     const environ = this.#environ(pid);
@@ -119,15 +119,14 @@ export class ProcessTable {
 
   #environ(pid: number): Buffer | undefined {
     const path = `${String(pid)}/environ`;
-    for (let look = 0; look < LOOKS_AT_EXEC; look++) {
-      const environ = this.#read(path);
-      if (environ?.length !== 0) return environ;
-      const stat = this.stat(pid);
-      if (stat?.hasMemory === false) return this.#environOfThread(pid);
-      // It has its environment by now, or never had any.
-      if (stat?.isBetweenPrograms !== true || !this.#tellsOfPrograms) return this.#read(path);
+    const environ = this.#read(path);
+    if (environ?.length !== 0) return environ;
+    const stat = this.stat(pid);
+    if (stat?.hasMemory === false) return this.#environOfThread(pid);
+    if (stat?.isBetweenPrograms === true && this.#tellsOfPrograms) {
+      throw new BetweenPrograms(`process ${String(pid)} is between two programs`);
     }
-    throw new Error(`process ${String(pid)} is between two programs`);
+    return this.#read(path); // It has one by now, or never had any.
   }
 
   // Where the main thread has ended and others go on, these alone have it.

@@ -54,6 +54,8 @@ export class ProcessTree implements Processes {
   readonly #known = new ProcessSet();
   readonly #forbidden = new ProcessSet();
   #session: ProcessId | undefined;
+  /** The last number before two looks that found nobody, but for some between two programs. */
+  #nobodySince: number | undefined;
 
   constructor({ table, marker, leadsSession, spared }: ProcessTreeOptions) {
     this.#marker = marker;
@@ -101,25 +103,34 @@ export class ProcessTree implements Processes {
   /** What `count` promises, when `found` has heard of each. */
   #left(found: (member: ProcessStat) => void): number | undefined {
     this.#sight.clear();
-    const since = this.#sight.lastPid();
-    for (let look = 0; look < 2; look++) {
-      const members = this.#find(found);
-      const left = members.filter((member) => !this.#forbidden.has(member)).length;
-      if (left > 0) return left;
-      if (!this.#sight.isClear) return undefined; // P2
+    const since = this.#nobodySince ?? this.#sight.lastPid();
+    if (this.#nobodySince === undefined) {
+      this.#sight.between.clear();
+      for (let look = 0; look < 2; look++) {
+        const members = this.#find(found);
+        const left = members.filter((member) => !this.#forbidden.has(member)).length;
+        if (left > 0) return left;
+        if (!this.#sight.isClear) return undefined; // P2
+      }
     }
-    const isNone = noneBegan(
-      since,
-      () => this.#sight.lastPid(),
-      (pid) => {
-        const member = this.#memberAt(pid);
-        if (member === undefined || this.#forbidden.has(member)) return false;
-        this.#known.add(member);
-        found(member);
-        return true;
-      },
-    ); // P1
-    return isNone && this.#sight.isClear ? 0 : undefined;
+    this.#nobodySince = undefined;
+    const isOurs = (pid: number): boolean => {
+      const member = this.#memberAt(pid);
+      if (member === undefined || this.#forbidden.has(member)) return false;
+      this.#known.add(member);
+      found(member);
+      return true;
+    };
+    for (const one of [...this.#sight.between]) {
+      this.#sight.between.delete(one); // Unless it still is.
+      if (isOurs(one.pid)) return undefined;
+    }
+    const isNone = noneBegan(since, () => this.#sight.lastPid(), isOurs); // P1
+    if (!isNone || !this.#sight.isClear) return undefined;
+    if (this.#sight.between.isEmpty) return 0;
+    // Only these are to be waited for, not for a moment when nobody starts a program.
+    this.#nobodySince = since;
+    return undefined;
   }
 
   // It reaches what its members are starting at that moment, too.
@@ -178,7 +189,7 @@ export class ProcessTree implements Processes {
     if (this.#known.has(stat)) return true;
     if (this.#session !== undefined && isInSession(stat, this.#session)) return true;
     if (!stat.hasMemory && stat.threads === 1) return false;
-    const markers = this.#sight.variable(stat.pid, MARKER_VARIABLE)?.split(MARKER_SEPARATOR);
+    const markers = this.#sight.variable(stat, MARKER_VARIABLE)?.split(MARKER_SEPARATOR);
     return markers?.includes(this.#marker) === true;
   }
 
