@@ -6,9 +6,23 @@ export function hostMs(): number {
   return Number(process.hrtime.bigint() / 1000n) / 1000;
 }
 
-/** What to add to a moment of the wall clock, in ms, to have it on `hostMs`. */
+// The wall clock tells whole ms: the pairing right after it has gone on is the closest.
+const WALL_TICKS = 5;
+
+/**
+ * What to add to a moment of the wall clock, in ms, to have it on `hostMs`. It holds for about now: what
+ * corrects the wall clock moves it on during a run.
+ */
 export function wallToHostMs(): number {
-  return hostMs() - (performance.timeOrigin + performance.now());
+  let leastMs = Infinity;
+  let [ticks, wallMs] = [0, Date.now()];
+  while (ticks < WALL_TICKS) {
+    const nowMs = Date.now();
+    leastMs = Math.min(leastMs, hostMs() - nowMs);
+    if (nowMs !== wallMs) ticks++;
+    wallMs = nowMs;
+  }
+  return leastMs;
 }
 
 const interruption = new AbortController();

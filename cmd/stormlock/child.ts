@@ -5,7 +5,7 @@ import type { GuardianLink } from "./hold/guardian-link.js";
 import type { HeardSignals } from "./hold/heard-signals.js";
 import { hostTime, msUntil, type HostMoment } from "./hold/host-time.js";
 import { ProcessGroup } from "./hold/process-group.js";
-import { ProcessTable } from "./hold/process-table.js";
+import { ProcessTable, type ProcessId } from "./hold/process-table.js";
 import { ProcessTree, type Processes } from "./hold/process-tree.js";
 import type { OnLost } from "./hold/order.js";
 import { say, type Say } from "./hold/say.js";
@@ -39,7 +39,8 @@ export interface ChildOrder {
 const SECOND_WATCH_LATE_MS = 200;
 const PAUSE_MS = 10;
 const INIT_PID = 1;
-// What survives a kill for that long waits for a dead disk, and no signal can help.
+// What survives a kill for that long, or cannot be looked at, waits for a dead disk, and no signal
+// can help.
 const GIVE_UP_AFTER = 500;
 
 /**
@@ -73,8 +74,8 @@ export class GuardedChild implements AsyncDisposable {
           "(docker run --init; in a pod: shareProcessNamespace)",
       );
     }
-    // Events of the guardian come when there is a child to end, and not before.
-    const begun: { child?: GuardedChild } = {};
+    // What the guardian says together with its answer comes before there is a child.
+    const begun: { child?: GuardedChild; isTooLate: boolean } = { isTooLate: false };
     const guarding = guardian.guard(
       {
         say: "guard",
@@ -86,7 +87,8 @@ export class GuardedChild implements AsyncDisposable {
       },
       {
         terminating: () => {
-          if (begun.child !== undefined) begun.child.#guardianAsked();
+          if (begun.child === undefined) begun.isTooLate = true;
+          else begun.child.#guardianAsked();
         },
         unguarded: () => {
           if (begun.child !== undefined) begun.child.#endFor("unguarded");
@@ -94,7 +96,7 @@ export class GuardedChild implements AsyncDisposable {
       },
     );
     await order.signals.orStopped(guarding);
-    begun.child = new GuardedChild(guardian, order, table, hasTerminal);
+    begun.child = new GuardedChild(guardian, order, table, hasTerminal, begun.isTooLate);
     return begun.child;
   }
 
@@ -103,11 +105,12 @@ export class GuardedChild implements AsyncDisposable {
     order: ChildOrder,
     table: ProcessTable,
     hasTerminal: boolean,
+    isTooLate: boolean,
   ) {
     this.#guardian = guardian;
     this.#order = order;
     this.#deadline = order.deadline();
-    const spared = [process.pid];
+    const spared = [idOf(table, process.pid)];
     this.#processes = table.exists
       ? new ProcessTree({ table, marker: order.marker, leadsSession: !hasTerminal, spared })
       : new ProcessGroup(!hasTerminal);
@@ -126,7 +129,7 @@ export class GuardedChild implements AsyncDisposable {
     });
     let child: ChildProcess | undefined;
     order.signals.forward(hasTerminal, (signal) => child?.kill(signal));
-    if (this.#isTooLate) {
+    if (isTooLate || this.#isTooLate) {
       this.#cut = "lost";
       this.ended = this.#finish({ kind: "not-started" });
       return;
@@ -144,9 +147,7 @@ export class GuardedChild implements AsyncDisposable {
       this.ended = this.#finish(couldNotRun(order.command, error));
       return;
     }
-    const stat = child.pid === undefined ? undefined : table.stat(child.pid);
-    const root =
-      child.pid === undefined ? undefined : { pid: child.pid, startTicks: stat?.startTicks ?? 0 };
+    const root = child.pid === undefined ? undefined : idOf(table, child.pid);
     if (root !== undefined) {
       this.#processes.setRoot(root);
       guardian.sayChild(root);
@@ -205,25 +206,36 @@ export class GuardedChild implements AsyncDisposable {
   async #finish(own: OwnEnd): Promise<ChildEnd> {
     // The guardian's word may not have come yet, when this process was stopped or stuck.
     if (this.#isTooLate && !this.#isAsked) this.#cut ??= "lost";
-    const left = this.#processes.count();
-    const isLeftBehind = left > 0 && this.#watch.phase === "watching";
+    let left = this.#processes.count();
+    const isLeftBehind = left !== 0 && this.#watch.phase === "watching";
     const isToTell = isLeftBehind && this.#cut === undefined;
     if (isLeftBehind) this.#end();
-    let undying = left;
-    for (let looks = 0; looks < GIVE_UP_AFTER;) {
-      const isKilling = this.#watch.phase === "killing";
-      undying = isKilling ? this.#processes.kill() : this.#processes.count();
-      if (undying === 0) break;
-      if (isKilling) looks++;
+    let most = left ?? 0;
+    for (let looks = 0; left !== 0 && looks < GIVE_UP_AFTER;) {
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      const isKilling = this.#watch.phase === "killing";
+      left = isKilling ? this.#processes.kill() : this.#processes.count();
+      most = Math.max(most, left ?? 0);
+      if (isKilling) looks++;
     }
+    const undying = left ?? 1; // What cannot be looked at is not gone.
     this.#watch.stop();
-    if (isToTell) {
+    if (isToTell && most > 0) {
       const { foreign } = this.#processes;
-      this.#order.leftBehind?.(Math.max(0, left - foreign - undying), foreign);
+      this.#order.leftBehind?.(Math.max(0, most - foreign - undying), foreign);
     }
     if (msUntil(this.#deadline) <= 0) this.#cut ??= "lost";
     return { ...own, cut: this.#cut, undying };
+  }
+}
+
+/** It runs, whether it can be looked at or not: then it is known by its marker and its session. */
+function idOf(table: ProcessTable, pid: number): ProcessId {
+  const unknown = { pid, startTicks: 0 };
+  try {
+    return table.stat(pid) ?? unknown;
+  } catch {
+    return unknown;
   }
 }
 

@@ -190,6 +190,29 @@ describe.concurrent("a guardian", () => {
     expect(await run.exit).toBe(76);
   });
 
+  test("that is killed when the command has been asked to end leaves the rest to the next one", async () => {
+    const run = bench.start("asked-twice", { ttlMs: 6000, graceMs: 2500, loseAtMs: 300 }, STUBBORN);
+    const members = await pids(run, 2);
+    const { guardianPid: first = 0 } = await run.note("begun");
+    const lost = await run.note("lost");
+    process.kill(first, "SIGKILL");
+    await until("there is another", () =>
+      run.notes.find(({ guardianPid = first }) => guardianPid !== first),
+    );
+    run.wrapper.kill("SIGSTOP");
+    const died = await deaths(members);
+    expect(died).toBeGreaterThan(lost.atMs + 2500 - EARLY_MS);
+    expect(died).toBeLessThan(lost.atMs + 2500 + 1000 + LATE_MS); // Long before the deadline.
+    run.wrapper.kill("SIGCONT");
+    expect(await run.exit).toBe(76);
+  });
+
+  test("that finds that it is time to end, before the command has begun, has none to end", async () => {
+    const run = bench.start("never-begun", { endsAtOnce: true }, OBEDIENT);
+    expect(await run.exit).toBe(76);
+    expect(run.output).toEqual([]);
+  });
+
   test("that is stopped is replaced as well", async () => {
     const run = bench.start("silent", {}, OBEDIENT);
     await pids(run, 1);

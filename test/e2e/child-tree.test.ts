@@ -21,6 +21,12 @@ async function pids(run: HoldRun, count: number): Promise<number[]> {
 
 const DEAF = "trap '' TERM HUP; echo $$ >> $OUT; while :; do sleep 0.05; done";
 
+// Each process starts the next one within a fraction of a ms, and ends. So it goes on for seconds.
+const HOPPER = `
+use POSIX; $SIG{TERM} = $SIG{HUP} = "IGNORE"; my $ends = time + 6;
+open(my $out, ">>", $ENV{OUT});
+while (time < $ends) { POSIX::_exit(0) if fork; POSIX::setsid; syswrite($out, "x\\n"); }`;
+
 describe.concurrent("no descendant outlives the deadline", () => {
   const escapes: [string, string[], number][] = [
     ["one that ignores every request", ["sh", "-c", DEAF], 1],
@@ -131,6 +137,22 @@ describe.concurrent("what a command leaves behind", () => {
     expect((await run.note("left-behind")).atMs).toBeGreaterThan(exitedMs + 300);
     expect(await run.exit).toBe(5);
   });
+});
+
+// Alone: the less is done beside it, the likelier is a look to miss it.
+test("what a command leaves behind is found though each starts the next one and ends at once", async () => {
+  for (let count = 1; count <= 10; count++) {
+    const run = bench.start(`left-hopping-${String(count)}`, { ttlMs: 20_000, graceMs: 60 }, [
+      "sh",
+      "-c",
+      `perl -e '${HOPPER}' >/dev/null 2>&1 & until test -s $OUT; do sleep 0.01; done`,
+    ]);
+    expect(await run.exit).toBe(0);
+    const before = run.output.length;
+    await pause(50);
+    expect(run.output).toHaveLength(before);
+    expect(run.marked()).toEqual([]);
+  }
 });
 
 describe.concurrent("a hold inside a hold", () => {

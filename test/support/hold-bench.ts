@@ -159,9 +159,16 @@ function marked(notes: readonly Note[]): number[] {
   if (marker === undefined) return [];
   return table.pids().filter((pid) => {
     const stat = table.stat(pid);
-    if (stat === undefined || !isAlive(stat)) return false;
-    return table.variable(pid, MARKER_VARIABLE)?.split(":").includes(marker) ?? false;
+    return stat !== undefined && isAlive(stat) && carries(pid, marker);
   });
+}
+
+function carries(pid: number, marker: string): boolean {
+  try {
+    return table.variable(pid, MARKER_VARIABLE)?.split(":").includes(marker) ?? false;
+  } catch {
+    return false; // In the midst of exec, as somebody always is on a busy machine.
+  }
 }
 
 /** Kills what a test has left behind: the command, its wrapper, its guardians. */

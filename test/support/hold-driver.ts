@@ -25,6 +25,8 @@ export interface DriverOptions {
   readonly diesAfterSpawn?: boolean;
   /** Stops itself between the last look at the deadline and the start of the command. */
   readonly stopsBeforeSpawn?: boolean;
+  /** The guardian says with its first answer that it is time to end. */
+  readonly endsAtOnce?: boolean;
   /** Says something on stderr with each renewal, while the command runs. */
   readonly says?: boolean;
   readonly leases?: readonly { resource: string; token: number }[];
@@ -45,6 +47,18 @@ class DyingLink extends GuardianLink {
   }
 }
 
+class HastyLink extends GuardianLink {
+  override async guard(...[order, events]: Parameters<GuardianLink["guard"]>): Promise<void> {
+    await super.guard(order, events);
+    events.terminating();
+  }
+}
+
+function link(): GuardianLink {
+  if (options.diesAfterSpawn === true) return new DyingLink();
+  return options.endsAtOnce === true ? new HastyLink() : new GuardianLink();
+}
+
 let deadline = later(hostNow(), options.ttlMs);
 const environment = childEnvironment(
   process.env,
@@ -58,7 +72,7 @@ const environment = childEnvironment(
 );
 
 async function run(): Promise<ChildEnd> {
-  await using guardian = options.diesAfterSpawn === true ? new DyingLink() : new GuardianLink();
+  await using guardian = link();
   note("begun", { marker, guardianPid: guardian.pid, pid: process.pid });
   await using child = await GuardedChild.start(guardian, {
     command,

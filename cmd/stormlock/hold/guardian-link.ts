@@ -27,6 +27,7 @@ export class GuardianLink implements AsyncDisposable {
   #started = 1;
   #order: GuardOrder | undefined;
   #child: ProcessId | undefined;
+  #isAsked = false;
   #events: GuardianLinkEvents | undefined;
   #closed = false;
   #establishing = false;
@@ -42,12 +43,16 @@ export class GuardianLink implements AsyncDisposable {
   }
 
   /**
-   * Puts a command that is about to start under guard, or files in the place of earlier ones.
+   * Puts a command that is about to start under guard, or files in the place of earlier ones. It may
+   * take seconds: `sayDeadline` is to tell of those deadlines, too, that come in the meantime.
+   * @param events may hear something before this resolves
    * @throws LockError "internal" when no guardian can be started: then nothing may run or appear
    */
   async guard(order: GuardOrder, events: GuardianLinkEvents): Promise<void> {
     this.#order = order;
+    this.#events = events;
     if (!(await this.#establish())) {
+      this.#events = undefined;
       const what =
         order.say === "guard"
           ? "the command was not started: the guardian, which would end it"
@@ -57,7 +62,6 @@ export class GuardianLink implements AsyncDisposable {
         `${what} when the lock is lost, could not be started with ${process.execPath}`,
       );
     }
-    this.#events = events;
   }
 
   /** The command runs. */
@@ -73,6 +77,7 @@ export class GuardianLink implements AsyncDisposable {
 
   /** The command has been asked to end; the guardian kills it after the grace. */
   sayAsked(): void {
+    this.#isAsked = true;
     this.#process?.say({ say: "asked" });
   }
 
@@ -84,15 +89,17 @@ export class GuardianLink implements AsyncDisposable {
 
   #start(): GuardianProcess | undefined {
     try {
-      return new GuardianProcess({
+      const started = new GuardianProcess({
         terminating: () => {
-          this.#events?.terminating();
+          // One that was given up has nothing to say any more.
+          if (started === this.#process) this.#events?.terminating();
         },
         died: () => {
           // One that dies while no command is guarded is replaced when one is about to be.
           if (!this.#closed && this.#events !== undefined) void this.#replace();
         },
       });
+      return started;
     } catch {
       return undefined; // The host has no room for it.
     }
@@ -116,6 +123,7 @@ export class GuardianLink implements AsyncDisposable {
         if (guardian === undefined || this.#order === undefined) return false;
         if (await guardian.guard(this.#order)) {
           if (this.#child !== undefined) guardian.say({ say: "child", ...this.#child });
+          if (this.#isAsked) guardian.say({ say: "asked" });
           return true;
         }
         guardian.kill();

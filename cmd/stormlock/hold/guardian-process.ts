@@ -24,6 +24,8 @@ export class GuardianProcess {
   readonly #lines = new LineReader<FromGuardian>();
   readonly #exited: Promise<void>;
   #isAlive = true;
+  /** Whether it has confirmed the latest order. */
+  #guardsOrder = false;
   #guards: (() => void) | undefined;
   #deadlinesSent = 0;
   #deadlinesSeen = 0;
@@ -71,6 +73,7 @@ export class GuardianProcess {
    * @returns false when it is dead or does not answer: then it guards nothing
    */
   async guard(order: Extract<ToGuardian, { say: "guard" | "guard-files" }>): Promise<boolean> {
+    this.#guardsOrder = false;
     this.say(order);
     let tooLong: NodeJS.Timeout | undefined;
     const guards = await Promise.race([
@@ -96,6 +99,7 @@ export class GuardianProcess {
   sayDeadline(deadline: Extract<ToGuardian, { say: "deadline" }>["deadline"]): void {
     const count = ++this.#deadlinesSent;
     this.say({ say: "deadline", count, deadline });
+    if (!this.#guardsOrder) return; // Whoever waits for its first answer has a patience of his own.
     this.#silence ??= setTimeout(() => {
       // It may have answered while this process was stopped: read that first.
       setImmediate(() => {
@@ -123,9 +127,12 @@ export class GuardianProcess {
   }
 
   #take(message: FromGuardian): void {
-    if (message.say === "guarding") this.#guards?.();
-    else if (message.say === "seen") this.#deadlinesSeen = message.count;
-    else this.#events.terminating();
+    if (message.say === "guarding") {
+      this.#guardsOrder = true;
+      this.#guards?.();
+    } else if (message.say === "seen") this.#deadlinesSeen = message.count;
+    // Before that it is about what it guarded earlier.
+    else if (this.#guardsOrder) this.#events.terminating();
   }
 
   #dead(): void {

@@ -3,7 +3,7 @@ import { LineReader, toLine, type FromGuardian, type ToGuardian } from "./guardi
 import { hostNow, hostTime, later, msUntil, type HostMoment } from "./host-time.js";
 import { removeOwnFiles, type OwnFile } from "./own-files.js";
 import { ProcessGroup } from "./process-group.js";
-import { ProcessTable } from "./process-table.js";
+import { ProcessTable, type ProcessId } from "./process-table.js";
 import { ProcessTree, type Processes } from "./process-tree.js";
 
 export interface GuardianOptions {
@@ -30,7 +30,7 @@ const PAUSE_IDLE_MS = 250;
  * Ends a wrapper's command in time. In a session of its own, and fed with absolute deadlines, it
  * needs nothing from the wrapper to do so: that may be stopped, stuck, or dead.
  *   G1. At the deadline minus the grace everything is asked to end, at the deadline killed
- *       (DeadlineWatch), again and again until a look finds nothing.
+ *       (DeadlineWatch), again and again until nothing is left (Processes).
  *   G2. The wrapper's death is the end of the link: everything is asked at once, and killed
  *       after the grace or at the deadline, whichever comes first.
  *   G3. It knows the marker before the command starts, so there is no command that it could not
@@ -44,6 +44,7 @@ export class Guardian {
   readonly #options: GuardianOptions;
   readonly #lines = new LineReader<ToGuardian>();
   readonly #table = new ProcessTable();
+  readonly #spared: readonly ProcessId[];
   #processes: Processes | undefined;
   #files: readonly OwnFile[] = [];
   #watch: DeadlineWatch | undefined;
@@ -53,6 +54,8 @@ export class Guardian {
 
   constructor(options: GuardianOptions) {
     this.#options = options;
+    // While the wrapper is sure to live: its number may be a stranger's when it is needed.
+    this.#spared = [process.pid, options.wrapperPid].flatMap((pid) => this.#table.stat(pid) ?? []);
   }
 
   /** Takes what came over the link. */
@@ -112,9 +115,8 @@ export class Guardian {
 
   #guard(order: GuardOrder): void {
     const { marker, leadsSession, graceMs, deadline, endsAtDeadline } = order;
-    const spared = [process.pid, this.#options.wrapperPid];
     const processes = this.#table.exists
-      ? new ProcessTree({ table: this.#table, marker, leadsSession, spared })
+      ? new ProcessTree({ table: this.#table, marker, leadsSession, spared: this.#spared })
       : new ProcessGroup(leadsSession);
     this.#processes = processes;
     this.#watch = new DeadlineWatch({
@@ -150,22 +152,21 @@ export class Guardian {
     this.#options.exit();
   }
 
-  /** @returns how many are left */
-  #look(): number {
-    if (this.#watch?.phase !== "killing") {
-      return this.#wrapperIsGone ? (this.#processes?.count() ?? 0) : 1;
-    }
-    return this.#processes?.kill() ?? 0;
+  /** @returns how many are left; nothing when that could not be found out */
+  #look(): number | undefined {
+    if (this.#processes === undefined) return 0;
+    if (this.#watch?.phase === "killing") return this.#processes.kill();
+    return this.#wrapperIsGone ? this.#processes.count() : undefined;
   }
 
   #nothingCanCome(begun: HostMoment): boolean {
     return this.#childIsKnown || msUntil(later(begun, LINGER_MS)) < 0;
   }
 
-  async #pause(left: number): Promise<void> {
+  async #pause(left: number | undefined): Promise<void> {
     if (this.#watch?.phase !== "killing") {
       await pause(this.#wrapperIsGone ? PAUSE_ASKED_MS : PAUSE_IDLE_MS);
-    } else if (left > 0) {
+    } else if (left !== 0) {
       await pause(PAUSE_KILLING_MS);
     } else if (this.#childIsKnown || this.#wrapperIsGone) {
       await pause(this.#wrapperIsGone ? PAUSE_ASKED_MS : PAUSE_IDLE_MS);
@@ -178,12 +179,21 @@ export class Guardian {
   // alone; without the marker it is none of ours, whoever's it is.
   async #awaitLateStart(): Promise<void> {
     for (let looks = 0; looks < LATE_START_LOOKS; looks++) {
-      const children = this.#table.childrenOf(this.#options.wrapperPid);
-      if (children === undefined) break; // This kernel does not tell.
+      const children = this.#childrenOfWrapper();
+      if (children === undefined) break;
       for (const pid of children) this.#processes?.killIfMember(pid);
       await pause(PAUSE_LATE_START_MS);
     }
     await pause(PAUSE_ASKED_MS);
+  }
+
+  /** Nothing where this kernel does not tell, or when it cannot be read. */
+  #childrenOfWrapper(): number[] | undefined {
+    try {
+      return this.#table.childrenOf(this.#options.wrapperPid);
+    } catch {
+      return undefined;
+    }
   }
 
   #send(message: FromGuardian): void {

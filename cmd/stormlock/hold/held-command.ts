@@ -29,6 +29,11 @@ export async function runUnder(held: HeldCommand): Promise<number | NodeJS.Signa
   const marker = newMarker();
   const names = locks.holds.map(({ resource }) => resource).join(", ");
   const told = { isWarned: false };
+  // A guardian may take seconds to answer, and the locks are kept in the meantime: it must not
+  // begin with a deadline that has passed.
+  const unwatchStart = locks.watch(() => {
+    guardian.sayDeadline(locks.deadline);
+  });
   await using child = await GuardedChild.start(guardian, {
     ...{ command: work.command, args: work.args, marker, onLost: work.onLost, signals, say },
     graceMs: Math.min(...locks.holds.map(({ lease }) => graceOf(work, lease.ttlMs))),
@@ -44,7 +49,7 @@ export async function runUnder(held: HeldCommand): Promise<number | NodeJS.Signa
       if (ended > 0) say(`${processes(ended)} ${rule}: ended`);
       if (foreign > 0) say(`${processes(foreign)} ${rule}: this user may not end ${it}`);
     },
-  });
+  }).finally(unwatchStart);
   const look = (): void => {
     const lost = locks.holds.filter(({ isHeld }) => !isHeld);
     if (lost.length === 0) {

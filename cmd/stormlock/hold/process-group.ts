@@ -23,10 +23,9 @@ export class ProcessGroup implements Processes {
     return this.#signal(0);
   }
 
-  terminate(): number {
-    const sent = this.#signal("SIGTERM");
+  terminate(): void {
+    this.#signal("SIGTERM");
     this.#signal("SIGCONT");
-    return sent;
   }
 
   kill(): number {

@@ -15,6 +15,10 @@ export interface ProcessStat extends ProcessId {
   readonly session: number;
   readonly terminal: number;
   readonly threads: number;
+  /** The kernel's own have none, nor has a main thread that has ended. */
+  readonly hasMemory: boolean;
+  /** Whether it is in the midst of exec, when it has no environment that could be read. */
+  readonly isBetweenPrograms: boolean;
 }
 
 /** A zombie is dead, unless it is the first of several threads and the others go on. */
@@ -31,6 +35,7 @@ export function parseStat(text: string): ProcessStat | undefined {
   const [state, parent, group, session, terminal] = fields;
   const [threads, startTicks] = [Number(fields[17]), Number(fields[19])];
   if (nameEnds < 0 || state === undefined || !Number.isFinite(startTicks)) return undefined;
+  const hasMemory = Number(fields[20]) > 0;
   return {
     pid,
     state,
@@ -40,10 +45,23 @@ export function parseStat(text: string): ProcessStat | undefined {
     terminal: Number(terminal),
     threads,
     startTicks,
+    hasMemory,
+    isBetweenPrograms: hasMemory && Number(fields[48]) === 0, // Where its environment ends.
   };
 }
 
-/** The processes of this host, read from /proc without waiting and without garbage. */
+/** In the midst of exec a process has no environment. It takes some µs, or until a disk answers. */
+export class BetweenPrograms extends Error {}
+
+// No such process, or none that this user may look into. Any other error tells nothing about the
+// process: a host or a user out of file descriptors, say.
+const NOT_THERE: ReadonlySet<unknown> = new Set(["ENOENT", "ESRCH", "EACCES", "EPERM"]);
+
+/**
+ * The processes of this host, read from /proc without waiting and without garbage. What cannot
+ * be read now, though it may be there, is an error: whoever took it for gone would give a lock
+ * away over it.
+ */
 export class ProcessTable {
   readonly #folder: string;
   #buffer = Buffer.allocUnsafe(16 * 1024);
@@ -58,12 +76,18 @@ export class ProcessTable {
   }
 
   pids(): number[] {
-    const pids: number[] = [];
-    for (const name of readdirSync(this.#folder)) {
-      const pid = Number(name);
-      if (Number.isInteger(pid)) pids.push(pid);
-    }
-    return pids;
+    return readdirSync(this.#folder).map(Number).filter(Number.isInteger);
+  }
+
+  /**
+   * The number that was given away last, to a process or a thread. They are given in their order,
+   * and begin anew when the highest one is reached. Nothing where /proc does not tell.
+   */
+  lastPid(): number | undefined {
+    // The second one is made up in some containers (lxcfs), the first one is missing in some kernels.
+    const text = this.#read("sys/kernel/ns_last_pid") ?? this.#read("loadavg");
+    const last = Number(text?.toString("latin1").trim().split(" ").at(-1));
+    return Number.isInteger(last) ? last : undefined;
   }
 
   /** @returns nothing when there is no such process (any more) */
@@ -78,9 +102,12 @@ export class ProcessTable {
     return text?.toString("latin1").split(" ").filter(Boolean).map(Number);
   }
 
-  /** The value of a variable in the environment that the process was started with. */
+  /**
+   * The value of a variable in the environment that the process was started with.
+   * @throws BetweenPrograms
+   */
   variable(pid: number, name: string): string | undefined {
-    const environ = this.#read(`${String(pid)}/environ`);
+    const environ = this.#environ(pid);
     if (environ === undefined) return undefined;
     const entry = `${name}=`;
     let at = environ.indexOf(entry, 0, "latin1");
@@ -90,14 +117,43 @@ export class ProcessTable {
     return environ.toString("latin1", at + entry.length, end < 0 ? environ.length : end);
   }
 
+  #environ(pid: number): Buffer | undefined {
+    const path = `${String(pid)}/environ`;
+    const environ = this.#read(path);
+    if (environ?.length !== 0) return environ;
+    const stat = this.stat(pid);
+    if (stat?.hasMemory === false) return this.#environOfThread(pid);
+    if (stat?.isBetweenPrograms === true && this.#tellsOfPrograms) {
+      throw new BetweenPrograms(`process ${String(pid)} is between two programs`);
+    }
+    return this.#read(path); // It has one by now, or never had any.
+  }
+
+  // Where the main thread has ended and others go on, these alone have it.
+  #environOfThread(pid: number): Buffer | undefined {
+    for (const thread of this.#names(`${String(pid)}/task`)) {
+      const environ = this.#read(`${String(pid)}/task/${thread}/environ`);
+      if (environ !== undefined && environ.length > 0) return environ;
+    }
+    return undefined;
+  }
+
+  // This process runs its program: a kernel that says otherwise says it of everybody.
+  get #tellsOfPrograms(): boolean {
+    return this.stat(process.pid)?.isBetweenPrograms !== true;
+  }
+
+  #names(folder: string): string[] {
+    return unlessNotThere(() => readdirSync(`${this.#folder}/${folder}`)) ?? [];
+  }
+
   /** The file's content, good until the next read. */
   #read(path: string): Buffer | undefined {
-    let file: number;
-    try {
-      file = openSync(`${this.#folder}/${path}`, "r");
-    } catch {
-      return undefined;
-    }
+    return unlessNotThere(() => this.#contentOf(`${this.#folder}/${path}`));
+  }
+
+  #contentOf(path: string): Buffer {
+    const file = openSync(path, "r");
     try {
       let length = 0;
       for (;;) {
@@ -108,10 +164,17 @@ export class ProcessTable {
           this.#buffer = Buffer.concat([this.#buffer, Buffer.allocUnsafe(length)]);
         }
       }
-    } catch {
-      return undefined; // It has ended in the meantime, or belongs to somebody else.
     } finally {
       closeSync(file);
     }
+  }
+}
+
+function unlessNotThere<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (NOT_THERE.has((error as NodeJS.ErrnoException).code)) return undefined;
+    throw error;
   }
 }
