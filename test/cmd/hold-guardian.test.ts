@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { describe, expect, test } from "vitest";
-import { MARKER_VARIABLE } from "../../cmd/stormlock/hold/process-tree.js";
+import { describe, expect, test, vi } from "vitest";
+import { MARKER_VARIABLE, ProcessTree } from "../../cmd/stormlock/hold/process-tree.js";
 import { Guardian } from "../../cmd/stormlock/hold/guardian.js";
 import { toLine } from "../../cmd/stormlock/hold/guardian-messages.js";
 import { hostNow, later } from "../../cmd/stormlock/hold/host-time.js";
@@ -62,5 +62,43 @@ describe.runIf(process.platform === "linux")("a guardian", () => {
       ["terminating", false],
       ["a turn later", true],
     ]);
+  });
+
+  test("kills in time on a host so crowded that each look for what is left takes long", async () => {
+    const begun = hostNow();
+    const sinceMs = (): number => hostNow().hrMs - begun.hrMs;
+    const counting = vi.spyOn(ProcessTree.prototype, "count").mockImplementation(() => {
+      const untilMs = sinceMs() + 300;
+      while (sinceMs() < untilMs);
+      return 1;
+    });
+    const killing = vi.spyOn(ProcessTree.prototype, "kill");
+    try {
+      const killedMs = await new Promise<number>((resolve) => {
+        killing.mockImplementation(() => {
+          counting.mockReturnValue(0);
+          resolve(sinceMs());
+          return 0;
+        });
+        const guardian = new Guardian({
+          wrapperPid: 0,
+          send: () => undefined,
+          exit: () => undefined,
+        });
+        guardian.read(
+          toLine({
+            ...{ say: "guard", marker: MARKER, leadsSession: false, endsAtDeadline: true },
+            ...{ graceMs: 1000, deadline: later(begun, 1000) },
+          }),
+        );
+        guardian.wrapperDied();
+      });
+      // A look that had begun at 900 would have been over at 1200.
+      expect(counting.mock.calls.length).toBeGreaterThan(0);
+      expect(killedMs).toBeGreaterThan(980); // The uptime has steps of 10 ms.
+      expect(killedMs).toBeLessThan(1150);
+    } finally {
+      vi.restoreAllMocks();
+    }
   });
 });

@@ -48,9 +48,14 @@ export class DeadlineWatch {
     return this.#phase;
   }
 
+  /** How long it is until the processes are killed, if nothing changes. */
+  get leftMs(): number {
+    return msUntil(this.#deadline, this.#options.time.now());
+  }
+
   /** Whether it is time to ask the processes to end, or later than that. */
   get isDue(): boolean {
-    return msUntil(this.#deadline, this.#options.time.now()) <= this.#options.graceMs;
+    return this.leftMs <= this.#options.graceMs;
   }
 
   /** Puts another deadline in the place of the last one. */
@@ -82,13 +87,13 @@ export class DeadlineWatch {
   }
 
   get #isPast(): boolean {
-    return msUntil(this.#deadline, this.#options.time.now()) <= 0;
+    return this.leftMs <= 0;
   }
 
   #arm(): void {
     this.#cancelTimer();
     if (this.#phase === "watching" && !this.#endsAtDeadline) return;
-    const leftMs = msUntil(this.#deadline, this.#options.time.now());
+    const { leftMs } = this;
     const untilDueMs = this.#phase === "watching" ? leftMs - this.#askMs : leftMs;
     // Rounded up: a timer that fires early has only to be set again.
     const stepMs = Math.ceil(Math.max(0, Math.min(untilDueMs, LONGEST_STEP_MS)));
@@ -106,7 +111,7 @@ export class DeadlineWatch {
 
   #look(): void {
     if (this.#phase !== "watching" && this.#phase !== "terminating") return;
-    const leftMs = msUntil(this.#deadline, this.#options.time.now());
+    const { leftMs } = this;
     if (leftMs <= 0)
       this.#kill(); // W1, W4
     else if (this.#phase === "watching" && leftMs <= this.#askMs) this.#terminate();

@@ -20,6 +20,9 @@ const LINGER_MS = 2000;
 // After that long there is nothing that a signal could do: a process waits for a dead disk.
 const GIVE_UP_MS = 60_000;
 
+// How long the first look may take; the later ones as long as the longest before them.
+const FIRST_LOOK_MS = 50;
+
 const PAUSE_KILLING_MS = 2;
 const PAUSE_ASKED_MS = 25;
 const PAUSE_LATE_START_MS = 1;
@@ -39,6 +42,8 @@ const PAUSE_IDLE_MS = 250;
  *   G4. Files that say that a lock is held are removed before the deadline, and when the wrapper
  *       dies. It knows them before they get their names.
  *   G5. It leaves when the wrapper says so, or is dead and nothing is left.
+ *   G6. Nothing keeps it from killing in time: it does not begin to look whether something is left
+ *       when that may not be over by the deadline. On a crowded host a look takes long.
  */
 export class Guardian {
   readonly #options: GuardianOptions;
@@ -51,6 +56,7 @@ export class Guardian {
   #childIsKnown = false;
   #wrapperIsGone = false;
   #patrols = false;
+  #longestLookMs = FIRST_LOOK_MS;
 
   constructor(options: GuardianOptions) {
     this.#options = options;
@@ -156,7 +162,12 @@ export class Guardian {
   #look(): number | undefined {
     if (this.#processes === undefined) return 0;
     if (this.#watch?.phase === "killing") return this.#processes.kill();
-    return this.#wrapperIsGone ? this.#processes.count() : undefined;
+    const { leftMs = Infinity } = this.#watch ?? {};
+    if (!this.#wrapperIsGone || leftMs < 2 * this.#longestLookMs) return undefined; // G6
+    const begun = hostNow();
+    const left = this.#processes.count();
+    this.#longestLookMs = Math.max(this.#longestLookMs, -msUntil(begun));
+    return left;
   }
 
   #nothingCanCome(begun: HostMoment): boolean {
