@@ -9,7 +9,7 @@ import {
   type ServerUnaryCall,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
+import type { HealthImplementation } from "grpc-health-check";
 import { LockService as LockServiceDescriptor } from "../../gen/stormlock/v1/lock_pb.js";
 import { Departure, type DepartureSignal } from "../../lock/departure.js";
 import { asLockError, LockError } from "../../lock/errors.js";
@@ -20,6 +20,7 @@ import type { HoldHub } from "../hold-hub.js";
 import type { CallContext, LockService } from "../service.js";
 import { grpcDefinition, methodPath, type Received } from "./definition.js";
 import { guardStreams, isOver } from "./guard.js";
+import { addHealth } from "./health-service.js";
 import { HeldBack } from "./held-back.js";
 import { serveHold, type HoldCall } from "./hold-door.js";
 import { addReflection } from "./reflection.js";
@@ -56,10 +57,7 @@ export class GrpcDoor implements AsyncDisposable {
   readonly #watch: CallWatch;
   readonly #refused: RefusedStreams;
   readonly #calls: Calls;
-  readonly #health = new HealthImplementation({
-    ...{ "": "SERVING", [SERVICE]: "SERVING" },
-    [LIVENESS]: "SERVING",
-  });
+  readonly #health: HealthImplementation;
   readonly #identities = new WeakMap<PeerCertificate, string>();
 
   constructor({ service, holds, calls, admission, pings = PINGS }: GrpcDoorOptions) {
@@ -88,7 +86,10 @@ export class GrpcDoor implements AsyncDisposable {
       if (isCrowded) heldBack.add(stream.session);
     });
     this.#server.addService(grpcDefinition(LockServiceDescriptor), this.#handlers(service, holds));
-    this.#health.addToServer(this.#server);
+    this.#health = addHealth(this.#server, {
+      ...{ "": "SERVING", [SERVICE]: "SERVING" },
+      [LIVENESS]: "SERVING",
+    });
     addReflection(this.#server);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
   }
