@@ -74,6 +74,7 @@ export class GrpcDoor implements AsyncDisposable {
     });
     const heldBack = new HeldBack(calls.clock);
     guardStreams(this.#server, (path, stream, begin) => {
+      if (path === HOLD) heldBack.expectHeartbeats(stream);
       if (path !== ACQUIRE || isOver(stream)) {
         begin();
         return;
@@ -185,6 +186,7 @@ const SERVICE = LockServiceDescriptor.typeName;
 // whatever becomes of its stores. A restart mends none of them, and sends every holder elsewhere.
 const LIVENESS = "liveness";
 const ACQUIRE = methodPath(LockServiceDescriptor.method.acquire);
+const HOLD = methodPath(LockServiceDescriptor.method.hold);
 
 type ServiceMethod = (request: Message, context: CallContext) => Promise<Message>;
 
