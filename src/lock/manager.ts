@@ -1,4 +1,5 @@
-import type { AcquireAsk, Backend, RenewAsk } from "./backend.js";
+import type { AcquireAsk, Backend } from "./backend.js";
+import type { RenewWish } from "./batcher.js";
 import type { Clock } from "./clock.js";
 import type { DepartureSignal } from "./departure.js";
 import { LockError } from "./errors.js";
@@ -149,20 +150,22 @@ export class LockManager {
     const { minTtlMs } = store.backend.traits;
     const ttlMs =
       name.ttlMs === undefined ? undefined : checkTtl(name.ttlMs, rule, minTtlMs, resource);
-    return this.keep({ resource, leaseId, ttlMs });
+    const signOfLifeAtMs = this.clock.monotonicMs();
+    return this.keep({ resource, leaseId, ttlMs, signOfLifeAtMs });
   }
 
   /**
    * Extends a lease that was checked when it was granted, whatever the policy says by now.
    * @throws LockError when the store has not answered
    */
-  async keep(ask: RenewAsk): Promise<Granted | { readonly kind: "lost" }> {
-    const { store } = this.#storeOf(ask.resource);
-    const askedAtMs = this.clock.monotonicMs();
-    const answer = await store.line(ask.resource).renew(ask);
+  async keep(wish: RenewWish): Promise<Granted | { readonly kind: "lost" }> {
+    const { store } = this.#storeOf(wish.resource);
+    const answer = await store.line(wish.resource).renew(wish);
     switch (answer.kind) {
-      case "renewed":
-        return { kind: "granted", lease: answer.lease, askedAtMs, created: false };
+      case "renewed": {
+        const { lease, askedAtMs } = answer;
+        return { kind: "granted", lease, askedAtMs, created: false };
+      }
       case "lost":
         return answer;
       case "failed":

@@ -183,8 +183,8 @@ export class HoldSession {
 
   async #resume({ resource, leaseId }: LeaseName): Promise<void> {
     const outcome = await this.#stubbornly(() => {
-      const ageMs = this.#clock.monotonicMs() - this.#newest().atMs;
-      return this.#locks.keep({ resource, leaseId, ttlMs: undefined, ageMs });
+      const { atMs: signOfLifeAtMs } = this.#newest();
+      return this.#locks.keep({ resource, leaseId, ttlMs: undefined, signOfLifeAtMs });
     });
     if (outcome.kind === "lost") {
       if (!this.#ended.signal.aborted) {
