@@ -2,7 +2,7 @@ import { daemonRules, type Config, type Flags } from "../../src/config/index.js"
 import type { Backend } from "../../src/lock/backend.js";
 import { openLocks, type OpenLocks } from "../../src/open.js";
 import { HoldHub } from "../../src/rpc/hold-hub.js";
-import { openLog } from "../../src/rpc/log.js";
+import { openLog, stderrSink } from "../../src/rpc/log.js";
 import { serve as openDoors, type ServeOptions } from "../../src/rpc/serve.js";
 import { LockService } from "../../src/rpc/service.js";
 import { systemClock } from "../../src/system-clock.js";
@@ -15,7 +15,8 @@ import { asConfigMistake, readPem } from "./pem.js";
 export const serve: Run = async (words, scene) => {
   const signal = scene.untilStopped();
   const config = await configOf(words, scene, daemonFlags(words), "daemon");
-  const log = openLog(scene.output.isQuiet ? "error" : config.daemon.logLevel);
+  const level = scene.output.isQuiet ? "error" : config.daemon.logLevel;
+  const log = openLog(level, stderrSink(systemClock));
   const note = (text: string): void => {
     log.warn(text);
   };

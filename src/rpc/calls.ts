@@ -37,6 +37,9 @@ const REFUSALS: Readonly<Record<Sort, (limit: string) => string>> = {
   quick: (limit) => `${limit} calls are in flight, which is the limit; ask again later`,
 };
 
+// Of a text in the log. A message may repeat what a caller has sent, and that may be long.
+const LONGEST_TEXT = 4000;
+
 // What callers get wrong, and what happens every day: worth a line, not a warning.
 const ORDINARY: ReadonlySet<number> = new Set([
   Code.CANCELLED,
@@ -121,7 +124,7 @@ export class Calls {
   /** Something has gone wrong that nobody has foreseen. */
   failed(method: string, request: unknown, thrown: unknown): void {
     const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
-    this.log.error({ method, error: withoutId(error, named(request)) }, "a call has failed");
+    this.log.error({ method, error: cut(withoutId(error, named(request))) }, "a call has failed");
   }
 
   /** From now on every new call is refused. */
@@ -207,7 +210,7 @@ export class Call {
         peer: this.#peer,
         ms: Math.round(elapsedMs * 10) / 10,
         ...this.#resource(),
-        ...(code === Code.OK ? {} : { error: withoutId(message, this.#request) }),
+        ...(code === Code.OK ? {} : { error: cut(withoutId(message, this.#request)) }),
       },
       code === Code.OK ? "call answered" : "call refused",
     );
@@ -216,7 +219,7 @@ export class Call {
   #resource(): { resource?: string } {
     const resource = this.#request?.resource;
     if (typeof resource !== "string") return {};
-    return { resource: withoutId(resource.slice(0, 200), this.#request) };
+    return { resource: withoutId(resource, this.#request).slice(0, 200) };
   }
 }
 
@@ -227,7 +230,20 @@ function named(request: unknown): Named | undefined {
 // Messages are made without ids, but some are made by drivers, and some callers mix up their
 // arguments: the id they sent goes out, wherever it may stand.
 function withoutId(text: string, request: Named | undefined): string {
-  const leaseId = request?.leaseId;
-  if (typeof leaseId !== "string" || leaseId === "") return text;
-  return text.replaceAll(leaseId, "[lease id]");
+  let without = text;
+  for (const id of [request?.leaseId, swappedId(request)]) {
+    if (typeof id === "string" && id !== "") without = without.replaceAll(id, "[lease id]");
+  }
+  return without;
+}
+
+// What stands where a resource should, and looks like the ids that are made here.
+function swappedId(request: Named | undefined): string | undefined {
+  const resource = request?.resource;
+  if (typeof resource !== "string" || !/^\s*[0-9a-f]{32}\s*$/iu.test(resource)) return undefined;
+  return resource.trim();
+}
+
+function cut(text: string): string {
+  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
 }

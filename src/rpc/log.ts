@@ -1,4 +1,6 @@
-import { destination, pino, stdTimeFunctions, type Logger } from "pino";
+import { pino, stdTimeFunctions, type Logger } from "pino";
+import type { Clock } from "../lock/clock.js";
+import { LineSink } from "./line-sink.js";
 
 export type Log = Logger;
 
@@ -10,10 +12,9 @@ export interface LogSink {
 }
 
 /**
- * The daemon's log: one JSON object a line, on stderr unless a sink is given. Written at once,
- * so that the last line before an end is there. Lease ids and secrets have no place in it.
+ * The daemon's log: one JSON object a line. Lease ids and secrets have no place in it.
  */
-export function openLog(level: LogLevel, sink: LogSink = destination({ fd: 2, sync: true })): Log {
+export function openLog(level: LogLevel, sink: LogSink): Log {
   return pino(
     {
       level,
@@ -23,4 +24,14 @@ export function openLog(level: LogLevel, sink: LogSink = destination({ fd: 2, sy
     },
     sink,
   );
+}
+
+/** Writes lines to stderr, until the process ends, which waits for them no longer than a moment. */
+export function stderrSink(clock: Clock): LogSink {
+  // Node sets a pipe to non-blocking when it is first looked at.
+  const sink = new LineSink(process.stderr.fd, clock);
+  process.once("exit", () => {
+    sink.flush();
+  });
+  return sink;
 }
