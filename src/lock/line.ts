@@ -71,10 +71,6 @@ export class ResourceLine {
     });
   }
 
-  get waiters(): number {
-    return this.#queue.size;
-  }
-
   /** Queues a caller. A second one with the same lease id takes over the first one's place. */
   join(waiter: Waiter, isImpatient: boolean): void {
     const place = this.#queue.find(waiter.ask.leaseId);
