@@ -173,9 +173,12 @@ export class ResourceLine {
 
   async #busy(operation: () => Promise<void>): Promise<void> {
     this.#isBusy = true;
-    await operation();
-    this.#isBusy = false;
-    this.#pump();
+    try {
+      await operation();
+    } finally {
+      this.#isBusy = false;
+      this.#pump();
+    }
   }
 
   /** Whom to ask for next. */
