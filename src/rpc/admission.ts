@@ -13,6 +13,7 @@
 //   A5. Who has gone is not begun.
 //   A6. While the first in line has waited for QUICK_MS, connections that bring acquires are read one a
 //       turn (grpc/held-back.ts): what Node reads in one turn would all have to be refused in it.
+//   A7. Those on Hold streams stand in the same line (stream-acquires.ts).
 
 import type { Clock } from "../lock/clock.js";
 import { LockError } from "../lock/errors.js";

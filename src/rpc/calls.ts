@@ -121,6 +121,11 @@ export class Calls {
     this.#metrics?.refused(method);
   }
 
+  /** The same on a Hold stream, where it is no call of its own. */
+  refusedOnStream(): void {
+    this.#metrics?.refusedOnStream();
+  }
+
   /** Something has gone wrong that nobody has foreseen. */
   failed(method: string, request: unknown, thrown: unknown): void {
     const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);

@@ -124,6 +124,11 @@ export class Metrics {
     this.#refused.inc();
   }
 
+  /** An acquire was refused that came on a Hold stream. */
+  refusedOnStream(): void {
+    this.#refused.inc();
+  }
+
   /** The event loop was late by so much. */
   delayed(seconds: number): void {
     this.#loopDelay.observe(seconds);

@@ -86,7 +86,10 @@ export class GrpcDoor implements AsyncDisposable {
       const { isCrowded } = admission.enter({ begin, refuse, isGone: () => isOver(stream) });
       if (isCrowded) heldBack.add(stream.session);
     });
-    this.#server.addService(grpcDefinition(LockServiceDescriptor), this.#handlers(service, holds));
+    this.#server.addService(
+      grpcDefinition(LockServiceDescriptor),
+      this.#handlers(service, holds, admission),
+    );
     this.#health = addHealth(this.#server, {
       ...{ "": "SERVING", [SERVICE]: "SERVING" },
       [LIVENESS]: "SERVING",
@@ -136,10 +139,17 @@ export class GrpcDoor implements AsyncDisposable {
     socket.getPeerCertificate = () => certificate as never;
   }
 
-  #handlers(service: LockService, holds: HoldHub): UntypedServiceImplementation {
+  #handlers(
+    service: LockService,
+    hub: HoldHub,
+    admission: Admission,
+  ): UntypedServiceImplementation {
     const unary = LockServiceDescriptor.methods.filter(({ methodKind }) => methodKind === "unary");
+    const onRefused = (): void => {
+      this.#calls.refusedOnStream();
+    };
     const hold = (call: HoldCall): void => {
-      serveHold(call, holds, this.#identityOf(call));
+      serveHold(call, { hub, admission, onRefused }, this.#identityOf(call));
     };
     return {
       ...Object.fromEntries(

@@ -10,11 +10,14 @@ import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
 import { HoldRequestSchema, type HoldRequest } from "../../gen/stormlock/v1/lock_pb.js";
 import { asLockError, LockError } from "../../lock/errors.js";
-import { heartbeatPeriodMs, type DaemonSays } from "../../lock/hold.js";
+import { denialOf } from "../../lock/denial.js";
+import { heartbeatPeriodMs, type DaemonSays, type HolderSays } from "../../lock/hold.js";
 import type { HoldSession } from "../../lock/session.js";
+import { overloadedError, type Admission } from "../admission.js";
 import { holderSays } from "../hold-messages.js";
 import type { HoldHub } from "../hold-hub.js";
 import { framesOf } from "../hold-wire.js";
+import { StreamAcquires } from "../stream-acquires.js";
 import { receive, type Received } from "./definition.js";
 import { widen } from "./hold-pipe.js";
 import { failedStatus } from "./trailer.js";
@@ -34,15 +37,27 @@ type Heard = Received<HoldRequest>;
 
 export type HoldCall = ServerDuplexStream<Heard | readonly Heard[], readonly DaemonSays[]>;
 
+export interface HoldDoorOptions {
+  readonly hub: HoldHub;
+  readonly admission: Admission;
+  /** Told of every acquire that is refused before anything was done for it. */
+  readonly onRefused: () => void;
+}
+
 /** Serves one stream to its end. */
-export function serveHold(call: HoldCall, hub: HoldHub, identity: string | undefined): void {
-  new HoldStream(call, hub, identity);
+export function serveHold(
+  call: HoldCall,
+  options: HoldDoorOptions,
+  identity: string | undefined,
+): void {
+  new HoldStream(call, options, identity);
 }
 
 class HoldStream {
   readonly #call: HoldCall;
   readonly #hub: HoldHub;
   readonly #session: HoldSession;
+  readonly #acquires: StreamAcquires;
   // What goes out when all that is to be said in this turn has been said.
   #out: DaemonSays[] = [];
   #held: DaemonSays[] = [];
@@ -50,8 +65,23 @@ class HoldStream {
   #isOver = false;
   #stopBlocked: (() => void) | undefined;
 
-  constructor(call: HoldCall, hub: HoldHub, identity: string | undefined) {
+  constructor(
+    call: HoldCall,
+    { hub, admission, onRefused }: HoldDoorOptions,
+    identity: string | undefined,
+  ) {
     this.#call = call;
+    this.#acquires = new StreamAcquires({
+      admission,
+      begin: (acquire) => {
+        this.#pass(acquire);
+      },
+      refuse: ({ resource, leaseId }) => {
+        onRefused();
+        this.#say({ kind: "denied", resource, leaseId, ...denialOf(overloadedError()) });
+      },
+      isOver: () => this.#isOver,
+    });
     this.#hub = hub;
     this.#session = hub.open(
       identity,
@@ -96,7 +126,22 @@ class HoldStream {
     if (this.#isOver) return;
     try {
       if (heard instanceof LockError) throw heard;
-      this.#session.hear(holderSays(heard));
+      const says = holderSays(heard);
+      if (says.kind === "acquire") {
+        this.#acquires.enter(says);
+        return;
+      }
+      if (says.kind === "release") this.#acquires.leave(says);
+      this.#session.hear(says);
+    } catch (thrown) {
+      this.#fail(asLockError(thrown));
+    }
+  }
+
+  // When its turn has come.
+  #pass(acquire: HolderSays): void {
+    try {
+      this.#session.hear(acquire);
     } catch (thrown) {
       this.#fail(asLockError(thrown));
     }
