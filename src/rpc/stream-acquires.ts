@@ -24,6 +24,11 @@ export class StreamAcquires {
     this.#options = options;
   }
 
+  /** How many stand in line. */
+  get waiting(): number {
+    return this.#inLine.size;
+  }
+
   enter(acquire: Says<"acquire">): void {
     const { admission, begin, refuse, isOver } = this.#options;
     const name = nameOf(acquire);
