@@ -76,6 +76,11 @@ export class HoldSession {
     return this.#busy;
   }
 
+  /** Whether a heartbeat has come. */
+  get hasBegun(): boolean {
+    return this.#kept.heartbeat !== undefined;
+  }
+
   /** How many leases it keeps. */
   get leases(): number {
     return this.#kept.size;

@@ -5,6 +5,7 @@
 //       it, only the newest ack is kept, and after two missed acks the stream ends.
 //   D3. A holder that floods is read more slowly.
 //   D4. What is over leaves the wire soon, even if the holder neither reads nor ends its side.
+//   D5. Who opens a stream and says nothing does not keep it.
 
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
@@ -32,6 +33,9 @@ const SHORTEST_BLOCK_MS = 2000;
 
 // D4: as long as a holder may take to read its last words.
 const FAREWELL_MS = 2000;
+
+// D5: longer than any client takes whose connection stands.
+const FIRST_HEARTBEAT_MS = 30_000;
 
 type Heard = Received<HoldRequest>;
 
@@ -64,6 +68,7 @@ class HoldStream {
   #isBlocked = false;
   #isOver = false;
   #stopBlocked: (() => void) | undefined;
+  readonly #stopExpecting: () => void;
 
   constructor(
     call: HoldCall,
@@ -96,12 +101,17 @@ class HoldStream {
         this.#fail(error, withinMs);
       },
     );
+    this.#stopExpecting = hub.clock.after(FIRST_HEARTBEAT_MS, () => {
+      if (this.#session.hasBegun) return;
+      const most = String(FIRST_HEARTBEAT_MS / 1000);
+      this.#fail(new LockError("timed-out", `no heartbeat has come within ${most} s`));
+    });
     widen<Heard, readonly DaemonSays[]>(call, readMessage, framesOf);
     call.sendMetadata(new Metadata()); // D1
     call.on("data", (heard: Heard | readonly Heard[]) => {
       if (Array.isArray(heard)) for (const each of heard as readonly Heard[]) this.#hear(each);
       else this.#hear(heard as Heard);
-      if (this.#session.busy > MOST_BUSY) this.#slowDown();
+      if (this.#busy > MOST_BUSY) this.#slowDown();
     });
     call.on("drain", () => {
       this.#unblock();
@@ -147,13 +157,17 @@ class HoldStream {
     }
   }
 
+  get #busy(): number {
+    return this.#session.busy + this.#acquires.waiting;
+  }
+
   // D3
   #slowDown(): void {
     if (this.#call.isPaused()) return;
     this.#call.pause();
     const look = (): void => {
       if (this.#isOver) return;
-      if (this.#session.busy > MOST_BUSY / 2) this.#hub.clock.after(LOOK_AGAIN_MS, look);
+      if (this.#busy > MOST_BUSY / 2) this.#hub.clock.after(LOOK_AGAIN_MS, look);
       else if (!this.#isBlocked) this.#call.resume();
     };
     this.#hub.clock.after(LOOK_AGAIN_MS, look);
@@ -215,6 +229,7 @@ class HoldStream {
     this.#isOver = true;
     this.#flush();
     this.#stopBlocked?.();
+    this.#stopExpecting();
     this.#hub.close(this.#session);
     this.#hub.clock.after(farewellMs, () => {
       cutOff(this.#call); // D4
