@@ -23,6 +23,7 @@ import { LIMITS } from "./limits.js";
 import type { OpenLink } from "./link.js";
 import { orAborted } from "./or-aborted.js";
 import { Patience } from "./patience.js";
+import { stoppingError } from "./refusals.js";
 import { Route } from "./route.js";
 import { Stream } from "./stream.js";
 import { Wish } from "./wish.js";
@@ -218,7 +219,7 @@ export class Keeper implements AsyncDisposable {
         this.#onGranted(stream, message);
         break;
       case "draining":
-        this.#leave(new LockError("unavailable", "the daemon is about to stop"));
+        this.#leave(stoppingError());
         break;
       case "queued":
         this.#wishes

@@ -14,7 +14,8 @@ import type { DaemonSays, HolderSays } from "./hold.js";
 import { KeptLeases, type Heartbeat } from "./kept-leases.js";
 import { withoutId } from "./lease.js";
 import { checkLeaseId, checkResource, LIMITS } from "./limits.js";
-import { heldError, lostError, type Granted, type LeaseName, type LockManager } from "./manager.js";
+import type { Granted, LeaseName, LockManager } from "./manager.js";
+import { heldError, lostError } from "./refusals.js";
 
 /** How long a resume or a release is tried while the store does not answer, and how often. */
 const STUBBORN_MS = 5000;

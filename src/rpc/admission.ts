@@ -16,7 +16,6 @@
 //   A7. Those on Hold streams stand in the same line (stream-acquires.ts).
 
 import type { Clock } from "../lock/clock.js";
-import { LockError } from "../lock/errors.js";
 
 // As much again follows when their messages are read and answered: two of these, and what else a
 // turn has to do, are within the 20 ms that a daemon under full load may take to look up.
@@ -155,12 +154,4 @@ export class Admission {
     this.#line = this.#line.slice(this.#first);
     this.#first = 0;
   }
-}
-
-/** What is said to those who are refused. */
-export function overloadedError(): LockError {
-  return new LockError(
-    "overloaded",
-    "this daemon has more acquires to answer than it can: nothing was done; ask again in a second, or ask another daemon",
-  );
 }

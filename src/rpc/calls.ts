@@ -1,5 +1,6 @@
 import type { Clock } from "../lock/clock.js";
 import { LockError } from "../lock/errors.js";
+import { stoppingError } from "../lock/refusals.js";
 import { Code, codeName } from "./code.js";
 import type { Log } from "./log.js";
 import type { Metrics } from "./metrics.js";
@@ -109,7 +110,7 @@ export class Calls {
   /** Why this call, which has been opened, cannot be taken just now. */
   refusal({ sort, isOfLocks }: Call): LockError | undefined {
     if (this.#isDraining && isOfLocks) {
-      return new LockError("unavailable", "this daemon is about to stop; ask another, or again");
+      return stoppingError();
     }
     const limit = this.#limits[sort];
     if (this.#open[sort] <= limit) return undefined;

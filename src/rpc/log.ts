@@ -1,6 +1,4 @@
 import { pino, stdTimeFunctions, type Logger } from "pino";
-import type { Clock } from "../lock/clock.js";
-import { LineSink } from "./line-sink.js";
 
 export type Log = Logger;
 
@@ -24,14 +22,4 @@ export function openLog(level: LogLevel, sink: LogSink): Log {
     },
     sink,
   );
-}
-
-/** Writes lines to stderr, until the process ends, which waits for them no longer than a moment. */
-export function stderrSink(clock: Clock): LogSink {
-  // Node sets a pipe to non-blocking when it is first looked at.
-  const sink = new LineSink(process.stderr.fd, clock);
-  process.once("exit", () => {
-    sink.flush();
-  });
-  return sink;
 }

@@ -32,12 +32,11 @@ export class StreamAcquires {
   enter(acquire: Says<"acquire">): void {
     const { admission, begin, refuse, isOver } = this.#options;
     const name = nameOf(acquire);
-    let isInLine = false;
-    let isSettled = false;
-    const hasLeft = (): boolean => isInLine && this.#inLine.get(name) !== acquire;
+    const place = { isSettled: false, isInLine: false };
+    const hasLeft = (): boolean => place.isInLine && this.#inLine.get(name) !== acquire;
     const settled = (end: (acquire: Says<"acquire">) => void) => (): void => {
-      isSettled = true;
-      if (isInLine) this.#inLine.delete(name);
+      place.isSettled = true;
+      if (place.isInLine) this.#inLine.delete(name);
       end(acquire);
     };
     admission.enter({
@@ -45,8 +44,8 @@ export class StreamAcquires {
       refuse: settled(refuse),
       isGone: () => isOver() || hasLeft(),
     });
-    if (isSettled) return;
-    isInLine = true;
+    if (place.isSettled) return;
+    place.isInLine = true;
     this.#inLine.set(name, acquire);
   }
 

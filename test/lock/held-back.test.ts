@@ -22,7 +22,11 @@ class Connection {
         this.isRead = true;
         this.reads += 1;
         this.longestMs = Math.max(this.longestMs, clock.monotonicMs() - this.stoppedAtMs);
-        if (hasMore) setImmediate(() => heldBack.add(this.session));
+        if (hasMore) {
+          setImmediate(() => {
+            heldBack.add(this.session);
+          });
+        }
       },
     };
     this.session = { destroyed: false, socket: { _handle: reader } } as unknown as Http2Session;

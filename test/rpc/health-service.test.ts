@@ -37,7 +37,7 @@ afterEach(async () => {
   await daemon[Symbol.asyncDispose]();
 });
 
-function watch(service: string): { readonly first: Promise<string>; leave(): void } {
+function watch(service: string): { readonly first: Promise<string>; readonly leave: () => void } {
   const stream = health.watch({ service });
   stream.on("error", () => undefined);
   const first = new Promise<string>((resolve) => {

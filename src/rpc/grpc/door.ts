@@ -14,7 +14,8 @@ import { LockService as LockServiceDescriptor } from "../../gen/stormlock/v1/loc
 import { Departure, type DepartureSignal } from "../../lock/departure.js";
 import { asLockError, LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
-import { overloadedError, type Admission } from "../admission.js";
+import { overloadedError } from "../../lock/refusals.js";
+import type { Admission } from "../admission.js";
 import type { Calls } from "../calls.js";
 import type { HoldHub } from "../hold-hub.js";
 import type { CallContext, LockService } from "../service.js";

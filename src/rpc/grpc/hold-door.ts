@@ -13,8 +13,9 @@ import { HoldRequestSchema, type HoldRequest } from "../../gen/stormlock/v1/lock
 import { asLockError, LockError } from "../../lock/errors.js";
 import { denialOf } from "../../lock/denial.js";
 import { heartbeatPeriodMs, type DaemonSays, type HolderSays } from "../../lock/hold.js";
+import { overloadedError, stoppingError } from "../../lock/refusals.js";
 import type { HoldSession } from "../../lock/session.js";
-import { overloadedError, type Admission } from "../admission.js";
+import type { Admission } from "../admission.js";
 import { holderSays } from "../hold-messages.js";
 import type { HoldHub } from "../hold-hub.js";
 import { framesOf } from "../hold-wire.js";
@@ -94,11 +95,7 @@ class HoldStream {
         this.#say(message);
       },
       (withinMs) => {
-        const error = new LockError(
-          "unavailable",
-          "this daemon is about to stop; resume elsewhere",
-        );
-        this.#fail(error, withinMs);
+        this.#fail(stoppingError(), withinMs);
       },
     );
     this.#stopExpecting = hub.clock.after(FIRST_HEARTBEAT_MS, () => {

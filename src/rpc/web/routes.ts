@@ -17,7 +17,8 @@ import {
 import type { DepartureSignal } from "../../lock/departure.js";
 import { asLockError, LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
-import { overloadedError, type Admission } from "../admission.js";
+import { overloadedError } from "../../lock/refusals.js";
+import type { Admission } from "../admission.js";
 import type { Call, Calls } from "../calls.js";
 import { Code } from "../code.js";
 import type { CallContext, LockService } from "../service.js";
