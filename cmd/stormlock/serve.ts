@@ -2,6 +2,7 @@ import { daemonRules, type Config, type Flags } from "../../src/config/index.js"
 import type { Backend } from "../../src/lock/backend.js";
 import { openLocks, type OpenLocks } from "../../src/open.js";
 import { HoldHub } from "../../src/rpc/hold-hub.js";
+import { LineSink } from "../../src/rpc/line-sink.js";
 import { openLog } from "../../src/rpc/log.js";
 import { serve as openDoors, type ServeOptions } from "../../src/rpc/serve.js";
 import { LockService } from "../../src/rpc/service.js";
@@ -15,7 +16,8 @@ import { asConfigMistake, readPem } from "./pem.js";
 export const serve: Run = async (words, scene) => {
   const signal = scene.untilStopped();
   const config = await configOf(words, scene, daemonFlags(words), "daemon");
-  const log = openLog(scene.output.isQuiet ? "error" : config.daemon.logLevel);
+  const level = scene.output.isQuiet ? "error" : config.daemon.logLevel;
+  const log = openLog(level, stderrSink());
   const note = (text: string): void => {
     log.warn(text);
   };
@@ -48,6 +50,16 @@ async function open(options: ServeOptions): ReturnType<typeof openDoors> {
   } catch (thrown) {
     throw asConfigMistake(thrown);
   }
+}
+
+// Until the process ends, which waits for its lines no longer than a moment.
+function stderrSink(): LineSink {
+  // Node sets a pipe to non-blocking when it is first looked at.
+  const sink = new LineSink(process.stderr.fd, systemClock);
+  process.once("exit", () => {
+    sink.flush();
+  });
+  return sink;
 }
 
 function daemonFlags(words: Words): Flags {

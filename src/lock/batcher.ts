@@ -18,13 +18,34 @@ import type { Clock } from "./clock.js";
 import { asLockError, LockError } from "./errors.js";
 import type { Lease } from "./lease.js";
 
+/** A renewal, until the store is asked for it: how old its sign of life is then, nobody knows before. */
+export interface RenewWish {
+  readonly resource: string;
+  readonly leaseId: string;
+  /** The ttl from now on; undefined keeps the lease's own. */
+  readonly ttlMs: number | undefined;
+  /** When the sign of life came that it rests on, on the monotonic clock. */
+  readonly signOfLifeAtMs: number;
+}
+
+/** What became of it; what is left of the lease counts from before the store was asked. */
+export type RenewOutcome =
+  | { readonly kind: "renewed"; readonly lease: Lease; readonly askedAtMs: number }
+  | { readonly kind: "lost" }
+  | Failed;
+
+interface Renewal {
+  readonly wish: RenewWish;
+  askedAtMs: number;
+}
+
 // Longer batches gain nothing more (measured on PostgreSQL and Redis), and hold up the others.
 const LONGEST_BATCH = 1000;
 
 export class Batcher {
   readonly #backend: Backend;
   readonly #clock: Clock;
-  readonly #renewals: Lane<RenewAsk, RenewAnswer>;
+  readonly #renewals: Lane<Renewal, RenewAnswer>;
   readonly #releases: Lane<ReleaseAsk, ReleaseAnswer>;
   readonly #handOvers: Lane<HandOverAsk, HandOverAnswer>;
   readonly #acquires: Lane<AcquireAsk, AcquireAnswer>;
@@ -38,7 +59,10 @@ export class Batcher {
     this.#clock = clock;
     // Looked up anew for every batch: a store that is opened late has its traits late.
     const longest = (): number => Math.min(backend.traits.longestBatch ?? Infinity, LONGEST_BATCH);
-    this.#renewals = new Lane(backend, longest, (asks) => backend.renew(asks));
+    this.#renewals = new Lane(backend, longest, (renewals) => {
+      const nowMs = clock.monotonicMs();
+      return backend.renew(renewals.map((renewal) => askNow(renewal, nowMs)));
+    });
     this.#releases = new Lane(backend, longest, (asks) => backend.release(asks));
     this.#handOvers = new Lane(
       backend,
@@ -61,9 +85,11 @@ export class Batcher {
     return this.#acquires.add(ask);
   }
 
-  renew(ask: RenewAsk): Promise<RenewAnswer> {
+  async renew(wish: RenewWish): Promise<RenewOutcome> {
     this.#schedule();
-    return this.#renewals.add(ask);
+    const renewal: Renewal = { wish, askedAtMs: NaN };
+    const answer = await this.#renewals.add(renewal);
+    return answer.kind === "renewed" ? { ...answer, askedAtMs: renewal.askedAtMs } : answer;
   }
 
   release(ask: ReleaseAsk): Promise<ReleaseAnswer> {
@@ -107,6 +133,12 @@ export class Batcher {
       this.#reads.send();
     });
   }
+}
+
+function askNow(renewal: Renewal, nowMs: number): RenewAsk {
+  renewal.askedAtMs = nowMs;
+  const { resource, leaseId, ttlMs, signOfLifeAtMs } = renewal.wish;
+  return { resource, leaseId, ttlMs, ageMs: nowMs - signOfLifeAtMs };
 }
 
 interface Read {

@@ -21,9 +21,11 @@ import type { DeadlineRule } from "./belief.js";
 import { LockError } from "./errors.js";
 import type { DaemonSays } from "./hold.js";
 import type { HoldOutcome, HoldWish } from "./holding.js";
+import { LIMITS } from "./limits.js";
 import type { OpenLink } from "./link.js";
 import { orAborted } from "./or-aborted.js";
 import { Patience } from "./patience.js";
+import { stoppingError } from "./refusals.js";
 import { Route } from "./route.js";
 import { Stream } from "./stream.js";
 import { Wish } from "./wish.js";
@@ -80,7 +82,7 @@ export class Keeper implements AsyncDisposable {
     for (;;) {
       const earlier = this.#wishes.get(resource);
       if (earlier === undefined) break;
-      if (earlier.phase === "asking" || earlier.phase === "holding") {
+      if (earlier.isWanted) {
         throw new LockError(
           "invalid-field",
           `${resource} is held or awaited by this client already`,
@@ -91,6 +93,7 @@ export class Keeper implements AsyncDisposable {
       this.#forget(earlier);
     }
     if (this.#isClosed) throw new LockError("cancelled", "this client is closed");
+    this.#checkRoom(resource);
     const waitMs = Math.max(0, wish.waitMs - (this.#clock.monotonicMs() - askedAtMs));
     const mine = new Wish({ ...wish, waitMs }, this.#clock, this.#deadlineOf, () => {
       this.#lookSoon();
@@ -139,6 +142,16 @@ export class Keeper implements AsyncDisposable {
       if (this.#stream !== undefined) this.#speak(this.#stream, nowMs);
     }
     this.#setAlarm();
+  }
+
+  // A daemon would put it off for as long as there is no room, and that may be for ever.
+  #checkRoom(resource: string): void {
+    const most = LIMITS.leasesPerStream;
+    if (this.#wishes.size < most || this.#wishes.wanted < most) return;
+    throw new LockError(
+      "overloaded",
+      `${resource} was not asked for: this client holds or awaits ${String(most)} locks, which is the limit; release some, or open another client`,
+    );
   }
 
   #forget(wish: Wish): void {
@@ -213,7 +226,7 @@ export class Keeper implements AsyncDisposable {
         this.#onGranted(stream, message);
         break;
       case "draining":
-        this.#leave(new LockError("unavailable", "the daemon is about to stop"));
+        this.#leave(stoppingError());
         break;
       case "queued":
         this.#wishes

@@ -6,7 +6,8 @@
 //       the heartbeat came that a message echoes.
 //   S3. An ack speaks of every lease that was granted on this stream before it.
 //   S4. One slow store, or one short lease, costs the others nothing: it is told of as behind.
-//   (Heartbeats that come together are one: the newest. Who floods pays for it by himself.)
+//   S9. Heartbeats that come together are one: the newest. While renewals are on their way there is
+//       one round of acknowledgements, whatever comes: a newer heartbeat is echoed in its place.
 
 import { sleep, type Clock } from "./clock.js";
 import { LockError } from "./errors.js";
@@ -47,6 +48,13 @@ interface Kept {
   renewal: Promise<void> | undefined;
 }
 
+/** Acknowledgements while renewals are on their way (S9). */
+interface Round {
+  /** What was told last: of which heartbeat, and how many renewals had come to an end. */
+  told: { readonly heartbeat: Heartbeat; readonly done: number } | undefined;
+  stop: () => void;
+}
+
 export class KeptLeases {
   readonly #locks: LockManager;
   readonly #clock: Clock;
@@ -58,6 +66,12 @@ export class KeptLeases {
   readonly #byResource = new Map<string, Kept>();
   #heartbeat: Heartbeat | undefined;
   #isToServe = false;
+  // How many renewals are on their way, and how many have come to an end.
+  #underWay = 0;
+  #done = 0;
+  // The newest heartbeat that renewals have been begun for.
+  #served: Heartbeat | undefined;
+  #round: Round | undefined;
   // The newest pause of renewals that have failed.
   #pausing = { atMs: -Infinity, over: Promise.resolve() };
 
@@ -152,45 +166,54 @@ export class KeptLeases {
   }
 
   #serve(heartbeat: Heartbeat): void {
-    const underWay: Promise<void>[] = [];
+    this.#served = heartbeat;
     for (const kept of this.#byId.values()) {
       const isFresh = heartbeat.atMs - kept.askedAtMs <= FRESH_SHARE * kept.ttlMs;
       if (kept.renewal === undefined && !isFresh) {
+        this.#underWay += 1;
         kept.renewal = this.#renew(kept).finally(() => {
           kept.renewal = undefined;
+          this.#underWay -= 1;
+          this.#done += 1;
+          if (this.#underWay === 0) this.#endRound();
         });
       }
-      if (kept.renewal !== undefined) underWay.push(kept.renewal);
     }
-    if (underWay.length === 0) this.#acknowledge(heartbeat);
-    else void this.#acknowledgeInTime(heartbeat, underWay);
+    if (this.#underWay === 0) this.#acknowledge(heartbeat);
+    else if (this.#round === undefined) this.#beginRound();
   }
 
-  // With what is known by then; again, as time goes by, when more is known, so that the slowest
-  // renewal keeps no other's from its holder (S4); and once more when all is known. (The holder beats,
-  // and takes silence for an end, by the shortest ttl of all, awaited or kept.)
-  async #acknowledgeInTime(
-    heartbeat: Heartbeat,
-    underWay: readonly Promise<void>[],
-  ): Promise<void> {
-    const waitMs =
-      heartbeatPeriodMs(Math.min(this.smallestTtlMs, this.#awaitedTtlMs())) * ACK_SHARE;
-    let done = 0;
-    for (const renewal of underWay) void renewal.then(() => (done += 1));
-    let told: number | undefined;
-    const look = (): void => {
-      const isOutdated = told !== undefined && this.#heartbeat !== heartbeat;
-      if (isOutdated || this.#ended.aborted) return;
-      if (told !== done) this.#acknowledge(heartbeat);
-      told = done;
-      cancel = this.#clock.after(waitMs, look);
+  // With what is known after a while; again, as time goes by, when there is more to tell, so that the
+  // slowest renewal keeps no other's from its holder (S4). (The holder beats, and takes silence for
+  // an end, by the shortest ttl of all, awaited or kept.)
+  #beginRound(): void {
+    const round: Round = { told: undefined, stop: ignore };
+    this.#round = round;
+    const arm = (): void => {
+      const ttlMs = Math.min(this.smallestTtlMs, this.#awaitedTtlMs());
+      round.stop = this.#clock.after(heartbeatPeriodMs(ttlMs) * ACK_SHARE, look);
     };
-    let cancel = this.#clock.after(waitMs, look);
-    await Promise.all(underWay);
-    cancel();
-    const isLate = this.#clock.monotonicMs() - heartbeat.atMs >= waitMs;
-    const isOutdated = isLate && this.#heartbeat !== heartbeat;
-    if (!isOutdated && !this.#ended.aborted) this.#acknowledge(heartbeat);
+    const look = (): void => {
+      const { told } = round;
+      if (this.#ended.aborted) return;
+      if (told?.done !== this.#done || told.heartbeat !== this.#served) this.#tell(round);
+      arm();
+    };
+    arm();
+  }
+
+  // And once more when all is known.
+  #endRound(): void {
+    this.#round?.stop();
+    const round = this.#round;
+    this.#round = undefined;
+    if (round !== undefined && !this.#ended.aborted) this.#tell(round);
+  }
+
+  #tell(round: Round): void {
+    if (this.#served === undefined) return;
+    round.told = { heartbeat: this.#served, done: this.#done };
+    this.#acknowledge(this.#served);
   }
 
   // S1, S2
@@ -199,8 +222,8 @@ export class KeptLeases {
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
       if (this.#byId.get(leaseId) !== kept || this.#ended.aborted) return;
       try {
-        const ageMs = this.#ageMs();
-        const outcome = await this.#locks.keep({ resource, leaseId, ttlMs, ageMs });
+        const signOfLifeAtMs = this.#heartbeat?.atMs ?? -Infinity;
+        const outcome = await this.#locks.keep({ resource, leaseId, ttlMs, signOfLifeAtMs });
         if (this.#byId.get(leaseId) !== kept) return;
         if (outcome.kind === "lost") {
           this.#lose(kept, "not-held");
@@ -254,4 +277,8 @@ export class KeptLeases {
     }
     this.#say({ kind: "heartbeat-ack", seq: heartbeat.seq, validShare, behind });
   }
+}
+
+function ignore(): void {
+  // Nothing to stop yet.
 }

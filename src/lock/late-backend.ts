@@ -22,6 +22,7 @@ import type {
 } from "./backend.js";
 import type { Clock } from "./clock.js";
 import { asLockError, LockError } from "./errors.js";
+import { watchFor } from "./hints.js";
 import type { Lease } from "./lease.js";
 
 const PAUSE_MS = 1000;
@@ -169,7 +170,7 @@ export class LateBackend implements Backend {
   }
 
   #attach(watcher: (resource: string | undefined) => void, backend: Backend): void {
-    this.#watchers.set(watcher, backend.watch?.(watcher) ?? ignore);
+    this.#watchers.set(watcher, watchFor(backend, watcher));
   }
 }
 

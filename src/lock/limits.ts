@@ -14,6 +14,8 @@ export const LIMITS = {
   labelValueBytes: 256,
   /** A wait longer than this is as good as one without end. */
   waitMs: 31 * 24 * 60 * 60 * 1000,
+  /** More leases and waits than this need another Hold stream. */
+  leasesPerStream: 10_000,
   pageSize: 1000,
   defaultPageSize: 100,
   messageBytes: 64 * 1024,

@@ -19,10 +19,10 @@
 //       other daemons of the store, which hear of nothing while it goes from hand to hand, have
 //       their chance.
 
-import type { AcquireAnswer, ReleaseAnswer, ReleaseAsk, RenewAnswer, RenewAsk } from "./backend.js";
+import type { AcquireAnswer, ReleaseAnswer, ReleaseAsk } from "./backend.js";
 import { Alarm, askAgainMs } from "./alarm.js";
 import { Announcer } from "./announcer.js";
-import type { Batcher } from "./batcher.js";
+import type { Batcher, RenewOutcome, RenewWish } from "./batcher.js";
 import type { Clock } from "./clock.js";
 import type { LockError } from "./errors.js";
 import type { Lease } from "./lease.js";
@@ -71,10 +71,6 @@ export class ResourceLine {
     });
   }
 
-  get waiters(): number {
-    return this.#queue.size;
-  }
-
   /** Queues a caller. A second one with the same lease id takes over the first one's place. */
   join(waiter: Waiter, isImpatient: boolean): void {
     const place = this.#queue.find(waiter.ask.leaseId);
@@ -107,9 +103,9 @@ export class ResourceLine {
     this.#wake();
   }
 
-  renew(ask: RenewAsk): Promise<RenewAnswer> {
+  renew(wish: RenewWish): Promise<RenewOutcome> {
     return this.#run(async () => {
-      const answer = await this.#owner.batcher.renew(ask);
+      const answer = await this.#owner.batcher.renew(wish);
       if (answer.kind === "renewed" && this.#holder !== undefined) {
         this.#holder = answer.lease;
         if (this.#alarm.isSet) this.#sleepUntilFree(answer.lease);
@@ -177,9 +173,12 @@ export class ResourceLine {
 
   async #busy(operation: () => Promise<void>): Promise<void> {
     this.#isBusy = true;
-    await operation();
-    this.#isBusy = false;
-    this.#pump();
+    try {
+      await operation();
+    } finally {
+      this.#isBusy = false;
+      this.#pump();
+    }
   }
 
   /** Whom to ask for next. */

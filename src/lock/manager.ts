@@ -1,8 +1,9 @@
-import type { AcquireAsk, Backend, RenewAsk } from "./backend.js";
+import type { AcquireAsk, Backend } from "./backend.js";
+import type { RenewWish } from "./batcher.js";
 import type { Clock } from "./clock.js";
 import type { DepartureSignal } from "./departure.js";
 import { LockError } from "./errors.js";
-import { withoutId, type Lease } from "./lease.js";
+import type { Lease } from "./lease.js";
 import {
   checkLabels,
   checkLeaseId,
@@ -15,6 +16,7 @@ import {
 import { listPage, type ListPage, type ListQuery } from "./listing.js";
 import type { Policy } from "./policy.js";
 import type { AcquireOutcome, Granted, Waiter } from "./queue.js";
+import { crowdedError, goneError, stoppingError } from "./refusals.js";
 import { Store } from "./store.js";
 
 export type { AcquireOutcome, Granted } from "./queue.js";
@@ -99,7 +101,7 @@ export class LockManager {
       const waitMs = checkWait(wish.waitMs);
       if (signal.aborted) throw goneError(ask.resource);
       if (this.#closed !== undefined) throw this.#closed;
-      if (this.#waiters >= this.#maxWaiters) throw overloadedError(this.#maxWaiters);
+      if (this.#waiters >= this.#maxWaiters) throw crowdedError(this.#maxWaiters);
 
       const line = store.line(ask.resource);
       const end = (): void => {
@@ -149,20 +151,22 @@ export class LockManager {
     const { minTtlMs } = store.backend.traits;
     const ttlMs =
       name.ttlMs === undefined ? undefined : checkTtl(name.ttlMs, rule, minTtlMs, resource);
-    return this.keep({ resource, leaseId, ttlMs });
+    const signOfLifeAtMs = this.clock.monotonicMs();
+    return this.keep({ resource, leaseId, ttlMs, signOfLifeAtMs });
   }
 
   /**
    * Extends a lease that was checked when it was granted, whatever the policy says by now.
    * @throws LockError when the store has not answered
    */
-  async keep(ask: RenewAsk): Promise<Granted | { readonly kind: "lost" }> {
-    const { store } = this.#storeOf(ask.resource);
-    const askedAtMs = this.clock.monotonicMs();
-    const answer = await store.line(ask.resource).renew(ask);
+  async keep(wish: RenewWish): Promise<Granted | { readonly kind: "lost" }> {
+    const { store } = this.#storeOf(wish.resource);
+    const answer = await store.line(wish.resource).renew(wish);
     switch (answer.kind) {
-      case "renewed":
-        return { kind: "granted", lease: answer.lease, askedAtMs, created: false };
+      case "renewed": {
+        const { lease, askedAtMs } = answer;
+        return { kind: "granted", lease, askedAtMs, created: false };
+      }
       case "lost":
         return answer;
       case "failed":
@@ -227,10 +231,7 @@ export class LockManager {
    * releases go on: nothing is released, nothing is lost.
    */
   drain(): void {
-    this.#closed ??= new LockError(
-      "unavailable",
-      "this daemon is about to stop; ask another, or again",
-    );
+    this.#closed ??= stoppingError();
     for (const store of this.#stores.values()) {
       for (const line of [...store.lines]) line.failAll(this.#closed);
     }
@@ -265,36 +266,6 @@ export class LockManager {
     }
     return { store, rule };
   }
-}
-
-/** What a caller is told who finds a resource held. */
-export function heldError(resource: string, holder: Lease): LockError {
-  const since = new Date(Number(holder.createdAtUs / 1000n)).toISOString();
-  const why = holder.reason === "" ? "" : ` (${holder.reason})`;
-  return new LockError(
-    "lock-held",
-    `${resource} is held by ${holder.principal} since ${since}${why}`,
-    { holder: withoutId(holder) },
-  );
-}
-
-/** What a caller is told whose lease is not, or no longer, the one that holds. */
-export function lostError(resource: string): LockError {
-  return new LockError(
-    "lease-lost",
-    `this lease does not hold ${resource}: it has expired, was released, or never was; acquire with a new lease id`,
-  );
-}
-
-function goneError(resource: string): LockError {
-  return new LockError("cancelled", `the caller stopped waiting for ${resource}`);
-}
-
-function overloadedError(limit: number): LockError {
-  return new LockError(
-    "overloaded",
-    `${String(limit)} callers wait already, which is the limit; ask again later`,
-  );
 }
 
 const noTimer = (): void => undefined;

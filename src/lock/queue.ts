@@ -58,11 +58,10 @@ export class WaitQueue {
     return this.#places.values().next().value;
   }
 
-  join(waiter: Waiter, isImpatient: boolean): Place {
+  join(waiter: Waiter, isImpatient: boolean): void {
     const place: Place = { waiter, isGone: false, isImpatient, told: undefined };
     this.#places.set(waiter.ask.leaseId, place);
     if (isImpatient) this.#impatient.add(place);
-    return place;
   }
 
   /** Where a caller stands who asks for the second time with the same id. */

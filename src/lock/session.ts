@@ -13,15 +13,13 @@ import { asLockError, LockError } from "./errors.js";
 import type { DaemonSays, HolderSays } from "./hold.js";
 import { KeptLeases, type Heartbeat } from "./kept-leases.js";
 import { withoutId } from "./lease.js";
-import { checkLeaseId, checkResource } from "./limits.js";
-import { heldError, lostError, type Granted, type LeaseName, type LockManager } from "./manager.js";
+import { checkLeaseId, checkResource, LIMITS } from "./limits.js";
+import type { Granted, LeaseName, LockManager } from "./manager.js";
+import { heldError, lostError } from "./refusals.js";
 
 /** How long a resume or a release is tried while the store does not answer, and how often. */
 const STUBBORN_MS = 5000;
 const RETRY_MS = 200;
-
-/** More leases and waits than this need another stream. */
-const MOST_PER_SESSION = 10_000;
 
 type HolderAsks = Exclude<HolderSays, { kind: "heartbeat" }>;
 type AcquireMessage = Extract<HolderSays, { kind: "acquire" }>;
@@ -77,6 +75,11 @@ export class HoldSession {
    *  the number of leases that a stream may have.) */
   get busy(): number {
     return this.#busy;
+  }
+
+  /** Whether a heartbeat has come. */
+  get hasBegun(): boolean {
+    return this.#kept.heartbeat !== undefined;
   }
 
   /** How many leases it keeps. */
@@ -183,8 +186,8 @@ export class HoldSession {
 
   async #resume({ resource, leaseId }: LeaseName): Promise<void> {
     const outcome = await this.#stubbornly(() => {
-      const ageMs = this.#clock.monotonicMs() - this.#newest().atMs;
-      return this.#locks.keep({ resource, leaseId, ttlMs: undefined, ageMs });
+      const { atMs: signOfLifeAtMs } = this.#newest();
+      return this.#locks.keep({ resource, leaseId, ttlMs: undefined, signOfLifeAtMs });
     });
     if (outcome.kind === "lost") {
       if (!this.#ended.signal.aborted) {
@@ -277,10 +280,10 @@ export class HoldSession {
     if (this.#waits.has(resource) || (kept !== undefined && kept !== leaseId)) {
       throw new AlreadyOnStream(resource);
     }
-    if (kept === undefined && this.#kept.size + this.#waits.size >= MOST_PER_SESSION) {
+    if (kept === undefined && this.#kept.size + this.#waits.size >= LIMITS.leasesPerStream) {
       throw new LockError(
         "overloaded",
-        `${kind} refused: a stream keeps ${String(MOST_PER_SESSION)} leases at the most; open another one`,
+        `${kind} refused: a stream keeps ${String(LIMITS.leasesPerStream)} leases at the most; open another one`,
       );
     }
   }

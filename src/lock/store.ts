@@ -1,6 +1,7 @@
 import type { Backend } from "./backend.js";
 import { Batcher } from "./batcher.js";
 import type { Clock } from "./clock.js";
+import { watchFor } from "./hints.js";
 import { ResourceLine, type LineOwner } from "./line.js";
 
 /** One backend at work: its batches, and a line for every resource that is being asked about. */
@@ -51,7 +52,7 @@ export class Store implements LineOwner {
   wantHints(line: ResourceLine): void {
     this.#hinted.add(line);
     if (this.#unwatch !== undefined || this.backend.watch === undefined) return;
-    this.#unwatch = this.backend.watch((resource) => {
+    this.#unwatch = watchFor(this.backend, (resource) => {
       this.#mayBeFree(resource);
     });
     this.#mayBeFree(undefined);

@@ -129,6 +129,10 @@ export class Wish implements Hold {
   get phase(): Phase {
     return this.#phase;
   }
+  /** Whether it is asked for or held, and not on its way out. */
+  get isWanted(): boolean {
+    return this.#phase === "asking" || this.#phase === "holding";
+  }
   /** Whether its caller still waits to hear: not held yet, or granted and not yet confirmed. */
   get isOpen(): boolean {
     if (this.#phase === "holding") return this.#belief.state === "PENDING";
@@ -142,9 +146,7 @@ export class Wish implements Hold {
     return this.#ttlMs;
   }
   get standing(): Standing {
-    return this.#phase === "asking" || this.#phase === "holding"
-      ? this.#exchange.standing
-      : "unknown";
+    return this.isWanted ? this.#exchange.standing : "unknown";
   }
   /** What a daemon has said last of why it cannot answer. */
   get trouble(): string | undefined {

@@ -36,11 +36,27 @@ export class Wishes {
     return this.#byResource.get(wish.resource) === wish && this.#byResource.delete(wish.resource);
   }
 
-  /** How often heartbeats are due, as the shortest ttl of all wants it. */
+  /**
+   * How often heartbeats are due, as the shortest ttl wants it of all that is wanted. What is being
+   * released counts only where there is nothing else: the daemon, which keeps it no longer, takes
+   * the time for its acknowledgements that the others leave it.
+   */
   get periodMs(): number {
-    let smallestTtlMs = Infinity;
-    for (const { ttlMs } of this) smallestTtlMs = Math.min(smallestTtlMs, ttlMs);
-    return Math.max(heartbeatPeriodMs(smallestTtlMs), SHORTEST_PERIOD_MS);
+    let wantedMs = Infinity;
+    let smallestMs = Infinity;
+    for (const wish of this) {
+      smallestMs = Math.min(smallestMs, wish.ttlMs);
+      if (wish.isWanted) wantedMs = Math.min(wantedMs, wish.ttlMs);
+    }
+    const ttlMs = wantedMs === Infinity ? smallestMs : wantedMs;
+    return Math.max(heartbeatPeriodMs(ttlMs), SHORTEST_PERIOD_MS);
+  }
+
+  /** How many are asked for or held. */
+  get wanted(): number {
+    let count = 0;
+    for (const { isWanted } of this) if (isWanted) count += 1;
+    return count;
   }
 
   /** When a stream that was opened then must be left for one that confirms what is held (K10). */

@@ -11,11 +11,12 @@
 //   A4. To refuse takes time, too. For every few that are refused one is begun, whatever A2 says:
 //       a daemon that is asked for far too much does not spend all its time on saying no.
 //   A5. Who has gone is not begun.
-//   A6. While the first in line has waited for QUICK_MS, connections that bring acquires are read one a
-//       turn (grpc/held-back.ts): what Node reads in one turn would all have to be refused in it.
+//   A6. While the first in line has waited for QUICK_MS, connections that bring acquires are read one
+//       after the other (grpc/held-back.ts): what Node reads in one turn would all have to be refused
+//       in it. None waits for longer than renewals and heartbeats that come on it can.
+//   A7. Those on Hold streams stand in the same line (stream-acquires.ts).
 
 import type { Clock } from "../lock/clock.js";
-import { LockError } from "../lock/errors.js";
 
 // As much again follows when their messages are read and answered: two of these, and what else a
 // turn has to do, are within the 20 ms that a daemon under full load may take to look up.
@@ -154,12 +155,4 @@ export class Admission {
     this.#line = this.#line.slice(this.#first);
     this.#first = 0;
   }
-}
-
-/** What is said to those who are refused. */
-export function overloadedError(): LockError {
-  return new LockError(
-    "overloaded",
-    "this daemon has more acquires to answer than it can: nothing was done; ask again in a second, or ask another daemon",
-  );
 }

@@ -71,9 +71,14 @@ export class BackwardWriter {
   /** Everything that was written; then it is empty again. */
   take(): Buffer {
     const taken = Buffer.from(this.#bytes.subarray(this.#at));
+    this.clear();
+    return taken;
+  }
+
+  /** Forgets everything that was written. */
+  clear(): void {
     if (this.#bytes.length > MOST_KEPT_BYTES) this.#bytes = Buffer.allocUnsafe(FIRST_BYTES);
     this.#at = this.#bytes.length;
-    return taken;
   }
 
   #tag(field: number, type: number): void {

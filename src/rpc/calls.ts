@@ -1,16 +1,45 @@
 import type { Clock } from "../lock/clock.js";
 import { LockError } from "../lock/errors.js";
+import { stoppingError } from "../lock/refusals.js";
 import { Code, codeName } from "./code.js";
 import type { Log } from "./log.js";
 import type { Metrics } from "./metrics.js";
 
-// A call in flight costs about 10 KiB. With this many, somebody is not asking for locks.
-const MOST_IN_FLIGHT = 20_000;
+/** Calls that have their places to themselves, so that no sort of them keeps out another. */
+type Sort =
+  /** It may wait in a queue, as long as its caller likes. */
+  | "acquire"
+  | "hold"
+  /** It watches health, or reflects: for as long as its caller likes, and nothing waits for it. */
+  | "watching"
+  /** It is answered as soon as the store has answered: renewals, releases, reads, a look at health. */
+  | "quick";
 
-// A Hold stream costs about as much, but it is there to stay: a program that holds one lock needs
-// one. They have places of their own, so that many holders keep no callers out, and no calls
-// keep out a holder who comes back to resume.
-const MOST_HOLDS = 150_000;
+/** How many calls of each sort may be open, over all doors. */
+export type Limits = Readonly<Record<Sort, number>>;
+
+// A call costs about 10 KiB.
+const LIMITS: Limits = {
+  // With this many, somebody is not asking for locks.
+  acquire: 20_000,
+  // It is there to stay: a program that holds one lock needs one.
+  hold: 150_000,
+  // One for each connection that an address takes: clients watch health before they use one.
+  watching: 10_000,
+  // No holder is to be kept from its lock by others. This is there for requests that never end.
+  quick: 100_000,
+};
+
+const REFUSALS: Readonly<Record<Sort, (limit: string) => string>> = {
+  acquire: (limit) => `${limit} acquires are in flight, which is the limit; ask again later`,
+  hold: (limit) => `${limit} Hold streams are open, which is the limit; keep more leases on each`,
+  watching: (limit) =>
+    `${limit} streams of health and reflection are open, which is the limit; end some`,
+  quick: (limit) => `${limit} calls are in flight, which is the limit; ask again later`,
+};
+
+// Of a text in the log. A message may repeat what a caller has sent, and that may be long.
+const LONGEST_TEXT = 4000;
 
 // What callers get wrong, and what happens every day: worth a line, not a warning.
 const ORDINARY: ReadonlySet<number> = new Set([
@@ -24,7 +53,13 @@ const ORDINARY: ReadonlySet<number> = new Set([
   Code.UNAUTHENTICATED,
 ]);
 
-const HOLD = "/stormlock.v1.LockService/Hold";
+const SORTS: ReadonlyMap<string, Sort> = new Map([
+  ["/stormlock.v1.LockService/Acquire", "acquire"],
+  ["/stormlock.v1.LockService/Hold", "hold"],
+  ["/grpc.health.v1.Health/Watch", "watching"],
+  ["/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "watching"],
+  ["/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "watching"],
+]);
 
 /** The fields of a request that matter here. */
 interface Named {
@@ -35,29 +70,24 @@ interface Named {
 export interface CallsOptions {
   readonly clock: Clock;
   readonly log: Log;
-  /** How many may be in flight, over all doors, Hold streams not counted. */
-  readonly mostInFlight?: number;
-  /** How many Hold streams may be open. */
-  readonly mostHolds?: number;
+  readonly limits?: Partial<Limits>;
 }
 
 /** Every call of every door, from its first byte to its last: counted, timed, told. */
 export class Calls {
   readonly clock: Clock;
   readonly log: Log;
-  readonly #mostInFlight: number;
-  readonly #mostHolds: number;
+  readonly #limits: Limits;
   readonly #inFlight = new Set<Call>();
+  readonly #open: Record<Sort, number> = { acquire: 0, hold: 0, watching: 0, quick: 0 };
   readonly #idle: (() => void)[] = [];
   #metrics: Metrics | undefined;
-  #holds = 0;
   #isDraining = false;
 
-  constructor({ clock, log, mostInFlight = MOST_IN_FLIGHT, mostHolds = MOST_HOLDS }: CallsOptions) {
+  constructor({ clock, log, limits = {} }: CallsOptions) {
     this.clock = clock;
     this.log = log;
-    this.#mostInFlight = mostInFlight;
-    this.#mostHolds = mostHolds;
+    this.#limits = { ...LIMITS, ...limits };
   }
 
   /** Where the numbers go from now on. */
@@ -69,37 +99,22 @@ export class Calls {
     return this.#inFlight.size;
   }
 
-  get isDraining(): boolean {
-    return this.#isDraining;
-  }
-
   /** A call has begun. Whoever opens one ends it. */
   open(method: string, peer: string): Call {
     const call = new Call(this, method, peer);
     this.#inFlight.add(call);
-    if (call.isHold) this.#holds += 1;
+    this.#open[call.sort] += 1;
     return call;
   }
 
-  /** Why this call of the lock service, which has been opened, cannot be taken just now. */
-  refusal(call: Call): LockError | undefined {
-    if (this.#isDraining) {
-      return new LockError("unavailable", "this daemon is about to stop; ask another, or again");
+  /** Why this call, which has been opened, cannot be taken just now. */
+  refusal({ sort, isOfLocks }: Call): LockError | undefined {
+    if (this.#isDraining && isOfLocks) {
+      return stoppingError();
     }
-    if (call.isHold) {
-      if (this.#holds <= this.#mostHolds) return undefined;
-      return new LockError(
-        "overloaded",
-        `${String(this.#mostHolds)} Hold streams are open, which is the limit; keep more leases on each`,
-      );
-    }
-    if (this.#inFlight.size - this.#holds > this.#mostInFlight) {
-      return new LockError(
-        "overloaded",
-        `${String(this.#mostInFlight)} calls are in flight, which is the limit; ask again later`,
-      );
-    }
-    return undefined;
+    const limit = this.#limits[sort];
+    if (this.#open[sort] <= limit) return undefined;
+    return new LockError("overloaded", REFUSALS[sort](String(limit)));
   }
 
   /** An acquire was refused before anything was done for it: counted, and told of all together. */
@@ -107,10 +122,15 @@ export class Calls {
     this.#metrics?.refused(method);
   }
 
+  /** The same on a Hold stream, where it is no call of its own. */
+  refusedOnStream(): void {
+    this.#metrics?.refusedOnStream();
+  }
+
   /** Something has gone wrong that nobody has foreseen. */
   failed(method: string, request: unknown, thrown: unknown): void {
     const error = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
-    this.log.error({ method, error: withoutId(error, named(request)) }, "a call has failed");
+    this.log.error({ method, error: cut(withoutId(error, named(request))) }, "a call has failed");
   }
 
   /** From now on every new call is refused. */
@@ -132,7 +152,7 @@ export class Calls {
 
   /** For Call alone. */
   close(call: Call, code: number, seconds: number): void {
-    if (this.#inFlight.delete(call) && call.isHold) this.#holds -= 1;
+    if (this.#inFlight.delete(call)) this.#open[call.sort] -= 1;
     this.#metrics?.observe(call.method, code, seconds);
     this.#tellIdle();
   }
@@ -166,8 +186,8 @@ export class Call {
     return this.method.startsWith("/stormlock.");
   }
 
-  get isHold(): boolean {
-    return this.method === HOLD;
+  get sort(): Sort {
+    return SORTS.get(this.method) ?? "quick";
   }
 
   /** Whether its request is there, so that something may have been done. */
@@ -196,7 +216,7 @@ export class Call {
         peer: this.#peer,
         ms: Math.round(elapsedMs * 10) / 10,
         ...this.#resource(),
-        ...(code === Code.OK ? {} : { error: withoutId(message, this.#request) }),
+        ...(code === Code.OK ? {} : { error: cut(withoutId(message, this.#request)) }),
       },
       code === Code.OK ? "call answered" : "call refused",
     );
@@ -205,7 +225,7 @@ export class Call {
   #resource(): { resource?: string } {
     const resource = this.#request?.resource;
     if (typeof resource !== "string") return {};
-    return { resource: withoutId(resource.slice(0, 200), this.#request) };
+    return { resource: withoutId(resource, this.#request).slice(0, 200) };
   }
 }
 
@@ -216,7 +236,20 @@ function named(request: unknown): Named | undefined {
 // Messages are made without ids, but some are made by drivers, and some callers mix up their
 // arguments: the id they sent goes out, wherever it may stand.
 function withoutId(text: string, request: Named | undefined): string {
-  const leaseId = request?.leaseId;
-  if (typeof leaseId !== "string" || leaseId === "") return text;
-  return text.replaceAll(leaseId, "[lease id]");
+  let without = text;
+  for (const id of [request?.leaseId, swappedId(request)]) {
+    if (typeof id === "string" && id !== "") without = without.replaceAll(id, "[lease id]");
+  }
+  return without;
+}
+
+// What stands where a resource should, and looks like the ids that are made here.
+function swappedId(request: Named | undefined): string | undefined {
+  const resource = request?.resource;
+  if (typeof resource !== "string" || !/^\s*[0-9a-f]{32}\s*$/iu.test(resource)) return undefined;
+  return resource.trim();
+}
+
+function cut(text: string): string {
+  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
 }

@@ -12,16 +12,24 @@ import { daemonMessage } from "./hold-messages.js";
 
 const writer = new BackwardWriter();
 
-/** What a daemon says, each as one message of gRPC's, one after the other. */
+/**
+ * What a daemon says, each as one message of gRPC's, one after the other.
+ * @throws whatever cannot be written; nothing of it stays for the next who writes
+ */
 export function framesOf(all: readonly DaemonSays[]): Buffer {
-  for (let index = all.length - 1; index >= 0; index--) {
-    const says = all[index];
-    if (says === undefined) continue;
-    const mark = writer.written;
-    if (!writeShort(says)) writer.raw(toBinary(HoldResponseSchema, daemonMessage(says)));
-    writer.frame(mark);
+  try {
+    for (let index = all.length - 1; index >= 0; index--) {
+      const says = all[index];
+      if (says === undefined) continue;
+      const mark = writer.written;
+      if (!writeShort(says)) writer.raw(toBinary(HoldResponseSchema, daemonMessage(says)));
+      writer.frame(mark);
+    }
+    return writer.take();
+  } catch (thrown) {
+    writer.clear();
+    throw thrown;
   }
-  return writer.take();
 }
 
 // Field numbers are those of lock.proto; the tests compare with the long way.

@@ -26,6 +26,10 @@ export interface ListenOptions {
   readonly mayBePublic: boolean;
   /** Unix sockets never have TLS: their files' modes protect them. */
   readonly tls: TlsOptions | undefined;
+  /** A connection was not taken: too many are open here, or in the whole process. */
+  readonly onDrop?: () => void;
+  /** How many connections may be open; 10 000 when not given. */
+  readonly mostConnections?: number;
   /** Takes a connection over; after the handshake, where there is one. */
   readonly onConnection: (socket: Socket | TLSSocket, listener: Listener) => void;
 }
@@ -85,7 +89,12 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const server = createServer(withTls, sockets, (socket) => {
     options.onConnection(socket, listener);
   });
+  server.maxConnections = options.mostConnections ?? MOST_CONNECTIONS;
+  const { onDrop = ignore } = options;
+  server.on("drop", onDrop);
   await bind(server, at, asked);
+  // Running out of file descriptors is told here; the connection is lost, the daemon is not.
+  server.on("error", onDrop);
   if (at.kind === "unix") protectSocket(at.path);
   const bound = server.address();
   const port = typeof bound === "object" && bound !== null ? bound.port : 0;
@@ -102,7 +111,6 @@ function createServer(
   const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS };
   const server =
     tls === undefined ? createTcpServer(options) : createTlsServer({ ...options, ...tls });
-  server.maxConnections = MOST_CONNECTIONS;
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
@@ -159,8 +167,6 @@ function listening(server: NetServer, at: Address): Promise<void> {
     server.once("error", reject);
     server.listen(at.kind === "unix" ? { path: at.path } : { host: at.host, port: at.port }, () => {
       server.off("error", reject);
-      // Running out of file descriptors is told here; the connection is lost, the daemon is not.
-      server.on("error", ignore);
       resolve();
     });
   });

@@ -1,4 +1,4 @@
-import { destination, pino, stdTimeFunctions, type Logger } from "pino";
+import { pino, stdTimeFunctions, type Logger } from "pino";
 
 export type Log = Logger;
 
@@ -10,10 +10,9 @@ export interface LogSink {
 }
 
 /**
- * The daemon's log: one JSON object a line, on stderr unless a sink is given. Written at once,
- * so that the last line before an end is there. Lease ids and secrets have no place in it.
+ * The daemon's log: one JSON object a line. Lease ids and secrets have no place in it.
  */
-export function openLog(level: LogLevel, sink: LogSink = destination({ fd: 2, sync: true })): Log {
+export function openLog(level: LogLevel, sink: LogSink): Log {
   return pino(
     {
       level,

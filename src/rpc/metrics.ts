@@ -46,6 +46,7 @@ export class Metrics {
   readonly #held: Counter;
   readonly #lost: Counter;
   readonly #refused: Counter;
+  readonly #dropped: Counter;
   readonly #loopDelay: Histogram;
 
   constructor(
@@ -78,6 +79,10 @@ export class Metrics {
     this.#refused = counter(
       "stormlock_acquires_refused_total",
       "Acquires refused at once, because this daemon had more to answer than it can.",
+    );
+    this.#dropped = counter(
+      "stormlock_connections_dropped_total",
+      "Connections that were not taken, because too many are open.",
     );
     this.#loopDelay = new Histogram({
       name: "stormlock_event_loop_delay_seconds",
@@ -122,6 +127,16 @@ export class Metrics {
   refused(method: string): void {
     this.#calls.inc({ method, code: codeName(Code.UNAVAILABLE) });
     this.#refused.inc();
+  }
+
+  /** An acquire was refused that came on a Hold stream. */
+  refusedOnStream(): void {
+    this.#refused.inc();
+  }
+
+  /** A connection was not taken. */
+  dropped(): void {
+    this.#dropped.inc();
   }
 
   /** The event loop was late by so much. */

@@ -26,11 +26,6 @@ export class Peeker {
     this.#clock = clock;
   }
 
-  /** How many connections have not said enough yet. */
-  get silent(): number {
-    return this.#silent.size;
-  }
-
   take(socket: Socket, doors: Doors): void {
     this.#makeRoom();
     this.#silent.add(socket);

@@ -4,6 +4,9 @@ import { asLockError } from "../lock/errors.js";
 // A store that has not answered for so long is as good as none.
 const PATIENCE_MS = 5000;
 
+// An answer is as good as new for so long, however many ask: anybody may, and each asks all stores.
+const FRESH_MS = 1000;
+
 // How often the answer is renewed for those who only watch.
 const PERIOD_MS = 10_000;
 
@@ -16,11 +19,13 @@ export interface ReadinessOptions {
 }
 
 /** Whether this daemon can do its work. */
-export class Readiness implements AsyncDisposable {
+export class Readiness {
   readonly #clock: Clock;
   readonly #check: () => Promise<void>;
   readonly #onChange: ReadinessOptions["onChange"];
-  #asking: Promise<string | undefined> | undefined;
+  // The newest answer, or the one that is under way.
+  #answer: Promise<string | undefined> | undefined;
+  #freshUntilMs = Infinity;
   #wasReady = true;
   #isDraining = false;
   #stop: () => void = () => undefined;
@@ -35,11 +40,13 @@ export class Readiness implements AsyncDisposable {
   /** What is wrong, in one line; undefined when nothing is. */
   async complaint(): Promise<string | undefined> {
     if (this.#isDraining) return "draining: this daemon is about to stop";
-    // Who asks while an answer is under way gets the same one.
-    this.#asking ??= this.#ask().finally(() => {
-      this.#asking = undefined;
-    });
-    return this.#asking;
+    if (this.#answer === undefined || this.#clock.monotonicMs() >= this.#freshUntilMs) {
+      this.#freshUntilMs = Infinity; // until it is there
+      this.#answer = this.#ask().finally(() => {
+        this.#freshUntilMs = this.#clock.monotonicMs() + FRESH_MS;
+      });
+    }
+    return this.#answer;
   }
 
   /** Not ready from now on. */
@@ -47,11 +54,6 @@ export class Readiness implements AsyncDisposable {
     this.#isDraining = true;
     this.#stop();
     this.#tell(false);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.drain();
-    return Promise.resolve();
   }
 
   #ask(): Promise<string | undefined> {

@@ -13,6 +13,7 @@ import { Metrics, type LockStats } from "./metrics.js";
 import { Peeker } from "./peek.js";
 import { Readiness } from "./readiness.js";
 import type { LockService } from "./service.js";
+import { Tally } from "./tally.js";
 import { identityOf, tlsOptions, type ServerTls } from "./tls.js";
 import { WebDoor } from "./web/door.js";
 
@@ -88,6 +89,8 @@ class Doors implements Server {
   readonly #web: WebDoor;
   readonly #readiness: Readiness;
   readonly #loopDelay: LoopDelay;
+  readonly #dropped: Tally;
+  readonly #metrics: Metrics;
   readonly #main: Listener[] = [];
   readonly #http: Listener[] = [];
   #drained: Promise<void> | undefined;
@@ -96,13 +99,17 @@ class Doors implements Server {
     this.#options = options;
     const { service, holds, locks, clock, log, check, pings } = options;
     this.#calls = new Calls({ clock, log });
-    const metrics = new Metrics(
+    this.#metrics = new Metrics(
       locks,
       holds,
       () => this.#calls.inFlight,
       () => this.#listeners.reduce((sum, { connections }) => sum + connections, 0),
     );
+    const metrics = this.#metrics;
     this.#calls.report(metrics);
+    this.#dropped = new Tally(clock, (connections) => {
+      log.warn({ connections }, "connections were not taken: too many are open");
+    });
     this.#loopDelay = new LoopDelay(clock, (seconds) => {
       metrics.delayed(seconds);
     });
@@ -177,12 +184,17 @@ class Doors implements Server {
       });
     };
 
+    const onDrop = (): void => {
+      this.#metrics.dropped();
+      this.#dropped.add();
+    };
+    const shared = { mayBePublic, onDrop };
     for (const address of main) {
-      const options = { address, mayBePublic, tls: withTls("h2"), onConnection: onMain };
+      const options = { ...shared, address, tls: withTls("h2"), onConnection: onMain };
       this.#main.push(await listen(options));
     }
     for (const address of http) {
-      const options = { address, mayBePublic, tls: withTls("http/1.1"), onConnection: onHttp };
+      const options = { ...shared, address, tls: withTls("http/1.1"), onConnection: onHttp };
       this.#http.push(await listen(options));
     }
   }
@@ -201,6 +213,7 @@ class Doors implements Server {
     log.info({ callsInFlight: this.#calls.inFlight }, "draining");
     this.#readiness.drain();
     this.#loopDelay.stop();
+    this.#dropped.stop();
     this.#calls.drain();
     locks.drain();
     const farewellMs = Math.min(FAREWELL_MS, withinMs / 2);

@@ -15,7 +15,8 @@ import type {
 import type { DepartureSignal } from "../lock/departure.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
 import { LIMITS } from "../lock/limits.js";
-import { heldError, lostError, type Granted, type LockManager } from "../lock/manager.js";
+import type { Granted, LockManager } from "../lock/manager.js";
+import { heldError, lostError } from "../lock/refusals.js";
 import { leaseToMessage, NOT_HELD, optionalMs, RELEASED } from "./messages.js";
 
 /** What a door knows of a call. */

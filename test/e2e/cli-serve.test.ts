@@ -3,7 +3,8 @@ import { rm } from "node:fs/promises";
 import { connect as dial } from "node:net";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { CliHome } from "../support/cli.js";
+import { connect } from "../../src/connect.js";
+import { CliHome, PROGRAM } from "../support/cli.js";
 
 let home: CliHome;
 
@@ -48,6 +49,25 @@ describe("stormlock serve", () => {
       expect((await home.run(["is-held", "x", id, "--server", address])).code).toBe(0);
     },
   );
+
+  it.each([
+    ["nobody reads what it logs", "mkfifo log; sleep 30 < log > /dev/null 2>&1 & exec", "2> log"],
+    ["the disk that it logs to is full", "exec", "2> /dev/full"],
+  ])("serves while %s, and ends when it is told to", async (_why, before, after) => {
+    const address = `unix:${join(home.path, "locks.sock")}`;
+    const serve = `node ${PROGRAM} serve --listen ${address} --log-level debug ${after}`;
+    const running = home.start(["-c", `${before} ${serve}`], { program: ["bash"] });
+    await using locks = connect({ servers: [address] });
+    // Some hundred kilobytes of lines.
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(Array.from({ length: 200 }, (_, at) => locks.current(`r/${String(at)}`)));
+    }
+    expect(await locks.acquire("x")).toMatchObject({ kind: "granted" });
+    const startedMs = performance.now();
+    running.kill("SIGTERM");
+    expect((await running.ended).code).toBe(0);
+    expect(performance.now() - startedMs).toBeLessThan(5000);
+  });
 
   it("ends at once on a second signal", async () => {
     const { running, address } = await home.daemon();

@@ -1,19 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Admission } from "../../src/rpc/admission.js";
-import { FakeClock } from "../support/fake-clock.js";
-
-/** A clock on which work takes time. */
-class BusyClock extends FakeClock {
-  #workedMs = 0;
-
-  override monotonicMs(): number {
-    return super.monotonicMs() + this.#workedMs;
-  }
-
-  work(ms: number): void {
-    this.#workedMs += ms;
-  }
-}
+import { BusyClock } from "../support/busy-clock.js";
 
 function start() {
   const clock = new BusyClock();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { AcquireAsk } from "../../src/lock/backend.js";
-import { Batcher } from "../../src/lock/batcher.js";
+import { Batcher, type RenewWish } from "../../src/lock/batcher.js";
 import { LockError } from "../../src/lock/errors.js";
 import { FakeClock } from "../support/fake-clock.js";
 import { asked, Watched, wishFor } from "../support/lock-kit.js";
@@ -19,15 +19,19 @@ const acquireOf = (resource: string): AcquireAsk => ({
   ttlMs: 10_000,
 });
 
+const renewalOf = (resource: string): RenewWish => ({
+  ...{ resource, leaseId: "x", ttlMs: undefined, signOfLifeAtMs: 0 },
+});
+
 describe("the batcher", () => {
   it("sends what is asked in one turn as one batch of each kind, renewals first, reads last", async () => {
     const { clock, backend, batcher } = start();
     void batcher.current("r1");
     void batcher.acquire(acquireOf("a1"));
     void batcher.release({ resource: "l1", leaseId: "x" });
-    void batcher.renew({ resource: "n1", leaseId: "x", ttlMs: undefined });
+    void batcher.renew(renewalOf("n1"));
     void batcher.acquire(acquireOf("a2"));
-    void batcher.renew({ resource: "n2", leaseId: "x", ttlMs: undefined });
+    void batcher.renew(renewalOf("n2"));
     await clock.settle();
     expect(asked(backend)).toEqual(["renew n1,n2", "release l1", "acquire a1,a2", "current r1"]);
   });

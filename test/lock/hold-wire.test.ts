@@ -71,6 +71,17 @@ describe("what a daemon says", () => {
     }
   });
 
+  it("goes to no other holder when it could not be written", () => {
+    const ack: DaemonSays = { kind: "heartbeat-ack", seq: 1, validShare: 1, behind: [] };
+    const clean = framesOf([ack]);
+    const impossible: DaemonSays = {
+      ...{ kind: "queued", resource: "x", position: -1, holder: undefined, ttlMs: 1 },
+    };
+    const secret: DaemonSays = { kind: "granted", lease: someLease(), seq: 1, validForMs: 1 };
+    expect(() => framesOf([impossible, secret])).toThrow();
+    expect(framesOf([ack])).toEqual(clean);
+  });
+
   it("may be longer than what has room at first", () => {
     const holder = { ...someLease(), principal: "ü".repeat(60_000), labels: {} };
     const granted: DaemonSays = { kind: "granted", lease: holder, seq: 1, validForMs: 1 };

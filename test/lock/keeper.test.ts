@@ -705,6 +705,33 @@ describe("releasing", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("of a short lease hurries no daemon that keeps longer ones", async () => {
+    const { clock, hold, at } = startKeeper({
+      behave: (link, message) => {
+        if (message.kind === "heartbeat") {
+          // As a daemon may whose stores are slow, with leases of a minute.
+          clock.after(2500, () => {
+            if (!link.isClosed) link.ack(message.seq);
+          });
+        }
+        if (message.kind === "acquire") {
+          const { leaseId, resource, ttlMs = TTL_MS } = message;
+          link.grant({ leaseId, resource, ttlMs });
+        }
+      },
+    });
+    const long = hold({ resource: "long", ttlMs: 60_000 });
+    await clock.advance(3000);
+    const short = hold({ resource: "short", ttlMs: 3000 });
+    await clock.settle();
+    expect([long.kind, short.kind]).toEqual(["held", "held"]);
+    const releasing = new Watched(short.hold.release());
+    await clock.advance(5000);
+    expect(releasing.value).toBe("unknown");
+    expect([at(0).links.length, at(1).links.length]).toEqual([1, 0]);
+    expect(long.hold.isHeld).toBe(true);
+  });
+
   it("is said again on the next stream, and given up after five seconds", async () => {
     const { clock, at, held } = await startHeld(acknowledge);
     const releasing = new Watched(held.release());
@@ -967,6 +994,14 @@ describe("ten thousand locks", () => {
       await clock.advance(60_000);
       expect(performance.now() - startedMs).toBeLessThan(30_000);
       expect(clock.pending).toBe(1);
+      // And no more: a daemon would put them off for ever.
+      const more = hold({ resource: "one-too-many" });
+      await clock.settle();
+      expect(more.kind).toBe("overloaded");
+      await holders[0]?.hold.release();
+      const instead = hold({ resource: "one-too-many" });
+      await clock.settle();
+      expect(instead.kind).toBe("held");
     },
   );
 });

@@ -269,6 +269,61 @@ describe("an acknowledgement", () => {
   });
 });
 
+describe("renewals that hang", () => {
+  it("have one round of acknowledgements, however many heartbeats come meanwhile", async () => {
+    const daemon = startFaulty();
+    const { clock } = daemon;
+    const resources = Array.from({ length: 20 }, (_, at) => String(at));
+    const stream = await hold(daemon, ...resources);
+    await clock.advance(4000);
+    daemon.fault = () => ({ beforeMs: 3500 });
+    for (let count = 0; count < 300; count++) {
+      stream.beat();
+      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    // The store's answer, and the round.
+    expect(clock.pending).toBe(2);
+    await clock.advance(999);
+    expect(stream.said).toEqual([]);
+    await clock.advance(1);
+    expect(stream.all("heartbeat-ack").map(({ seq }) => seq)).toEqual([301]);
+    await clock.advance(500);
+    const newest = stream.beat();
+    await clock.advance(500);
+    expect(stream.all("heartbeat-ack").map(({ seq }) => seq)).toEqual([301, newest]);
+    expect(stream.last("heartbeat-ack").validShare).toBeLessThan(1);
+    await clock.advance(1500);
+    // Renewed for the 301st, it has what that one gave: 12 s less the 1.5 s between the two.
+    const last = { seq: newest, validShare: 10_500 / TTL_MS, behind: [] };
+    expect(stream.last("heartbeat-ack")).toMatchObject(last);
+    expect(stream.all("heartbeat-ack")).toHaveLength(3);
+    expect([renewals(daemon).length, clock.pending]).toEqual([1, 0]);
+  });
+});
+
+describe("a renewal that waits for its turn", () => {
+  it("gives no more life than it would have given at once, and says no more than that", async () => {
+    const daemon = startFaulty();
+    const { clock, store } = daemon;
+    const stream = await hold(daemon, "a");
+    await clock.advance(4000);
+    daemon.fault = ({ method }) => (method === "acquire" ? { beforeMs: 3000 } : undefined);
+    const other = new Stream(daemon);
+    other.beat();
+    other.acquire("of-other", { resource: "a" });
+    await clock.settle();
+    const beatAtMs = clock.monotonicMs();
+    const seq = stream.beat();
+    await clock.advance(2999);
+    expect(renewals(daemon)).toEqual([]);
+    await clock.advance(1);
+    const endMs = clock.monotonicMs() + (store.current("a")?.remainingMs ?? 0);
+    expect(endMs).toBe(beatAtMs + TTL_MS);
+    expect(stream.last("heartbeat-ack")).toMatchObject({ seq, validShare: 1, behind: [] });
+  });
+});
+
 describe("a renewal that fails", () => {
   it("is tried again while its heartbeat is younger than a third of the ttl, and no longer", async () => {
     const daemon = startFaulty();

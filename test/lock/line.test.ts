@@ -469,6 +469,32 @@ describe("what other daemons do", () => {
     expect(here.locks.waiters).toBe(1);
   });
 
+  it("is not needed: an adapter whose watch throws costs its hints, and nothing else", async () => {
+    const there = startDaemon();
+    const here = startDaemon({ store: there.store, clock: there.clock });
+    const { clock } = here;
+    let watches = 0;
+    here.backend.watch = () => {
+      watches += 1;
+      if (watches === 1) throw new Error("no watching here");
+      return () => {
+        throw new Error("nor an end of it");
+      };
+    };
+    for (const round of ["first", "second"]) {
+      ask(there.locks, `${round}-owner`, { ttlMs: 60_000 });
+      await clock.settle();
+      const waiter = ask(here.locks, round, { waitMs: Infinity });
+      await clock.settle();
+      await there.locks.release(name(`${round}-owner`));
+      await clock.advance(5000);
+      expect(waiter.kind).toBe("granted");
+      await here.locks.release(name(round));
+    }
+    expect(watches).toBe(2);
+    await expectIdle(here);
+  });
+
   it("is not watched while nobody waits", async () => {
     const { there, here, waiter } = await startTwo();
     let watchers = 0;

@@ -1,6 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/system-clock.js";
 import { Proxy } from "../support/proxy.js";
 import { startDaemon, type Daemon } from "./support/daemon.js";
 import { HoldStream } from "./support/hold-stream.js";
@@ -125,6 +126,25 @@ describe("a stream that floods", () => {
     expect(acks).toBeLessThan(2000);
     expect(daemon.holds.leases).toBe(10_001);
     expect(witness.longestMs).toBeLessThan(1000);
+  });
+});
+
+describe("a client that opens a stream and says nothing", () => {
+  it("does not keep it, and one that has said that it lives does", async () => {
+    // What takes half a minute comes at once.
+    const after = (ms: number, wake: () => void) =>
+      systemClock.after(ms === 30_000 ? 200 : ms, wake);
+    Object.assign(daemon.locks, { clock: { ...systemClock, after } });
+    await using client = new StockClient(daemon.address);
+    const living = new HoldStream(client);
+    const seq = living.heartbeat();
+    await living.next("heartbeat_ack", { seq: String(seq) });
+    const silent = new HoldStream(client);
+    const ended = await silent.over;
+    expect(ended).toMatchObject({ code: status.DEADLINE_EXCEEDED, reason: "TIMED_OUT" });
+    expect(ended.details).toBe("no heartbeat has come within 30 s");
+    expect(daemon.holds.streams).toBe(1);
+    living.break();
   });
 });
 

@@ -1,11 +1,12 @@
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, connect as dial } from "node:net";
 import { request } from "node:http";
 import { fork } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { listen } from "../../src/rpc/listener.js";
 import { startDaemon } from "./support/daemon.js";
 import { StockClient } from "./support/stock-client.js";
 
@@ -58,6 +59,30 @@ describe("an address that cannot be listened on is named in one line", () => {
     await expect(startDaemon({ listen: [free, blocker.address] })).rejects.toThrow();
     await using daemon = await startDaemon({ listen: [free] });
     expect(daemon.address).toBe(free);
+  });
+});
+
+describe("connections", () => {
+  it("beyond the limit are not taken, and that is told", async () => {
+    let dropped = 0;
+    await using listener = await listen({
+      ...{ address: "127.0.0.1:0", mayBePublic: false, tls: undefined, mostConnections: 2 },
+      onDrop: () => (dropped += 1),
+      onConnection: () => undefined,
+    });
+    const { port } = listener.address as { port: number };
+    const sockets = Array.from({ length: 5 }, () =>
+      dial({ port, host: "127.0.0.1" }).on("error", () => undefined),
+    );
+    await expect.poll(() => dropped).toBe(3);
+    expect(listener.connections).toBe(2);
+    for (const socket of sockets) socket.destroy();
+  });
+
+  it("that were not taken are counted", async () => {
+    await using daemon = await startDaemon();
+    const metrics = await (await fetch(`http://${daemon.address}/metrics`)).text();
+    expect(metrics).toContain("stormlock_connections_dropped_total 0\n");
   });
 });
 

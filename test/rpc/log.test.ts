@@ -34,6 +34,9 @@ it("no lease id stands in any line, whatever happens to a lease", async () => {
   await client.call("acquire", { resource: "y", lease_id: `${ID}\n` });
   await client.call("acquire", { resource: `${ID} `, lease_id: ID }); // mixed up
   await client.call("acquire", { resource: "x", lease_id: ID.repeat(9) });
+  for (const method of ["acquire", "renew", "release", "isHeld", "current"]) {
+    await client.call(method, { resource: ID, lease_id: "deploy/prod" }); // swapped
+  }
   await post("Renew", { resource: "deploy/prod", leaseId: ID });
   await post("Renew", { resource: "other", leaseId: ID });
   const release = daemon.locks.release.bind(daemon.locks);

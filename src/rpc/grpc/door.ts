@@ -9,17 +9,19 @@ import {
   type ServerUnaryCall,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { HealthImplementation } from "grpc-health-check";
+import type { HealthImplementation } from "grpc-health-check";
 import { LockService as LockServiceDescriptor } from "../../gen/stormlock/v1/lock_pb.js";
 import { Departure, type DepartureSignal } from "../../lock/departure.js";
 import { asLockError, LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
-import { overloadedError, type Admission } from "../admission.js";
+import { overloadedError } from "../../lock/refusals.js";
+import type { Admission } from "../admission.js";
 import type { Calls } from "../calls.js";
 import type { HoldHub } from "../hold-hub.js";
 import type { CallContext, LockService } from "../service.js";
 import { grpcDefinition, methodPath, type Received } from "./definition.js";
 import { guardStreams, isOver } from "./guard.js";
+import { addHealth } from "./health-service.js";
 import { HeldBack } from "./held-back.js";
 import { serveHold, type HoldCall } from "./hold-door.js";
 import { addReflection } from "./reflection.js";
@@ -56,10 +58,7 @@ export class GrpcDoor implements AsyncDisposable {
   readonly #watch: CallWatch;
   readonly #refused: RefusedStreams;
   readonly #calls: Calls;
-  readonly #health = new HealthImplementation({
-    ...{ "": "SERVING", [SERVICE]: "SERVING" },
-    [LIVENESS]: "SERVING",
-  });
+  readonly #health: HealthImplementation;
   readonly #identities = new WeakMap<PeerCertificate, string>();
 
   constructor({ service, holds, calls, admission, pings = PINGS }: GrpcDoorOptions) {
@@ -76,6 +75,7 @@ export class GrpcDoor implements AsyncDisposable {
     });
     const heldBack = new HeldBack(calls.clock);
     guardStreams(this.#server, (path, stream, begin) => {
+      if (path === HOLD) heldBack.expectHeartbeats(stream);
       if (path !== ACQUIRE || isOver(stream)) {
         begin();
         return;
@@ -87,8 +87,14 @@ export class GrpcDoor implements AsyncDisposable {
       const { isCrowded } = admission.enter({ begin, refuse, isGone: () => isOver(stream) });
       if (isCrowded) heldBack.add(stream.session);
     });
-    this.#server.addService(grpcDefinition(LockServiceDescriptor), this.#handlers(service, holds));
-    this.#health.addToServer(this.#server);
+    this.#server.addService(
+      grpcDefinition(LockServiceDescriptor),
+      this.#handlers(service, holds, admission),
+    );
+    this.#health = addHealth(this.#server, {
+      ...{ "": "SERVING", [SERVICE]: "SERVING" },
+      [LIVENESS]: "SERVING",
+    });
     addReflection(this.#server);
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
   }
@@ -134,10 +140,17 @@ export class GrpcDoor implements AsyncDisposable {
     socket.getPeerCertificate = () => certificate as never;
   }
 
-  #handlers(service: LockService, holds: HoldHub): UntypedServiceImplementation {
+  #handlers(
+    service: LockService,
+    hub: HoldHub,
+    admission: Admission,
+  ): UntypedServiceImplementation {
     const unary = LockServiceDescriptor.methods.filter(({ methodKind }) => methodKind === "unary");
+    const onRefused = (): void => {
+      this.#calls.refusedOnStream();
+    };
     const hold = (call: HoldCall): void => {
-      serveHold(call, holds, this.#identityOf(call));
+      serveHold(call, { hub, admission, onRefused }, this.#identityOf(call));
     };
     return {
       ...Object.fromEntries(
@@ -186,6 +199,7 @@ const SERVICE = LockServiceDescriptor.typeName;
  */
 export const LIVENESS = "liveness";
 const ACQUIRE = methodPath(LockServiceDescriptor.method.acquire);
+const HOLD = methodPath(LockServiceDescriptor.method.hold);
 
 type ServiceMethod = (request: Message, context: CallContext) => Promise<Message>;
 

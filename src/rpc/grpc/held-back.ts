@@ -1,4 +1,4 @@
-import type { Http2Session } from "node:http2";
+import type { Http2Session, Http2Stream } from "node:http2";
 import type { Clock } from "../../lock/clock.js";
 
 /** What reads from a connection, under node:http2 that uses it. */
@@ -11,41 +11,124 @@ interface Reader {
 // heard, its answer written. All but one of these turns are short.
 const TURNS_FOR_ONE = 4;
 
+// Renewals and releases come on the same connections: no client takes so long for a silence.
+const LONGEST_MS = 500;
+
+// A heartbeat that comes so late is in time even for the shortest ttl, whose period is 333 ms.
+const LONGEST_WITH_HOLDS_MS = 100;
+
+// Where many are overdue most have little to say; where all have much, this keeps each turn short.
+const TURNS_FOR_OVERDUE = 16;
+
 /**
  * Connections that have asked for more than there is. One of them is read in every few turns of the
  * event loop: in a turn Node reads all that has come on each connection, some hundred calls, and the
- * heartbeats on other connections would wait for all of them to be refused.
+ * heartbeats on other connections would wait for all of them to be refused. But what comes on these
+ * is not acquires alone: none is held back for longer than a client can wait, however many they are.
  */
 export class HeldBack {
   readonly #clock: Clock;
-  readonly #readers = new Set<Reader>();
+  readonly #withHolds = new Lane(LONGEST_WITH_HOLDS_MS);
+  readonly #others = new Lane(LONGEST_MS);
+  // How many Hold streams are open on a connection.
+  readonly #holds = new WeakMap<Http2Session, number>();
+  #turns = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
+  /** Heartbeats come on this stream's connection, until it is closed. */
+  expectHeartbeats(stream: Http2Stream): void {
+    const { session } = stream;
+    if (session === undefined) return;
+    this.#holds.set(session, this.#holdsOf(session) + 1);
+    stream.once("close", () => {
+      this.#holds.set(session, this.#holdsOf(session) - 1);
+    });
+  }
+
   /** From now on nothing is read from this connection, until its turn comes. */
   add(session: Http2Session | undefined): void {
     const reader = readerOf(session);
-    if (reader === undefined || this.#readers.has(reader)) return;
-    reader.readStop();
-    this.#readers.add(reader);
-    if (this.#readers.size === 1) this.#next();
+    if (session === undefined || reader === undefined) return;
+    if (this.#withHolds.has(reader) || this.#others.has(reader)) return;
+    const isAlone = this.#isEmpty;
+    const lane = this.#holdsOf(session) > 0 ? this.#withHolds : this.#others;
+    lane.add(reader, this.#clock.monotonicMs());
+    if (!isAlone) return;
+    this.#turns = 0;
+    this.#nextTurn();
   }
 
-  #next(turn = 1): void {
+  get #isEmpty(): boolean {
+    return this.#withHolds.size + this.#others.size === 0;
+  }
+
+  #holdsOf(session: Http2Session): number {
+    return this.#holds.get(session) ?? 0;
+  }
+
+  #nextTurn(): void {
     this.#clock.endOfTurn(() => {
-      if (turn < TURNS_FOR_ONE) {
-        this.#next(turn + 1);
-        return;
+      this.#turns += 1;
+      const nowMs = this.#clock.monotonicMs();
+      const read = this.#withHolds.readOverdue(nowMs) + this.#others.readOverdue(nowMs);
+      if (read === 0 && this.#turns % TURNS_FOR_ONE === 0) {
+        const isHolder = this.#withHolds.stoppedAtMs < this.#others.stoppedAtMs;
+        (isHolder ? this.#withHolds : this.#others).readFirst();
       }
-      for (const reader of this.#readers) {
-        this.#readers.delete(reader);
-        reader.readStart(); // harmless when the connection has ended
-        break;
-      }
-      if (this.#readers.size > 0) this.#next();
+      if (!this.#isEmpty) this.#nextTurn();
     });
+  }
+}
+
+/** Those that may be held back for the same time, in the order in which they were stopped. */
+class Lane {
+  readonly #longestMs: number;
+  // With when they were stopped.
+  readonly #readers = new Map<Reader, number>();
+
+  constructor(longestMs: number) {
+    this.#longestMs = longestMs;
+  }
+
+  get size(): number {
+    return this.#readers.size;
+  }
+
+  /** When the first was stopped; Infinity when there is none. */
+  get stoppedAtMs(): number {
+    for (const stoppedAtMs of this.#readers.values()) return stoppedAtMs;
+    return Infinity;
+  }
+
+  has(reader: Reader): boolean {
+    return this.#readers.has(reader);
+  }
+
+  add(reader: Reader, nowMs: number): void {
+    reader.readStop();
+    this.#readers.set(reader, nowMs);
+  }
+
+  readFirst(): void {
+    for (const reader of this.#readers.keys()) {
+      this.#readers.delete(reader);
+      reader.readStart(); // harmless when the connection has ended
+      return;
+    }
+  }
+
+  /** @returns how many were read */
+  readOverdue(nowMs: number): number {
+    const most = Math.ceil(this.size / TURNS_FOR_OVERDUE);
+    let read = 0;
+    while (read < most && nowMs - this.stoppedAtMs >= this.#longestMs) {
+      this.readFirst();
+      read += 1;
+    }
+    return read;
   }
 }
 

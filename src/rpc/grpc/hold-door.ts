@@ -5,16 +5,21 @@
 //       it, only the newest ack is kept, and after two missed acks the stream ends.
 //   D3. A holder that floods is read more slowly.
 //   D4. What is over leaves the wire soon, even if the holder neither reads nor ends its side.
+//   D5. Who opens a stream and says nothing does not keep it.
 
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import { Metadata } from "@grpc/grpc-js";
 import { HoldRequestSchema, type HoldRequest } from "../../gen/stormlock/v1/lock_pb.js";
 import { asLockError, LockError } from "../../lock/errors.js";
-import { heartbeatPeriodMs, type DaemonSays } from "../../lock/hold.js";
+import { denialOf } from "../../lock/denial.js";
+import { heartbeatPeriodMs, type DaemonSays, type HolderSays } from "../../lock/hold.js";
+import { overloadedError, stoppingError } from "../../lock/refusals.js";
 import type { HoldSession } from "../../lock/session.js";
+import type { Admission } from "../admission.js";
 import { holderSays } from "../hold-messages.js";
 import type { HoldHub } from "../hold-hub.js";
 import { framesOf } from "../hold-wire.js";
+import { StreamAcquires } from "../stream-acquires.js";
 import { receive, type Received } from "./definition.js";
 import { widen } from "./hold-pipe.js";
 import { failedStatus } from "./trailer.js";
@@ -30,28 +35,59 @@ const SHORTEST_BLOCK_MS = 2000;
 // D4: as long as a holder may take to read its last words.
 const FAREWELL_MS = 2000;
 
+// D5: longer than any client takes whose connection stands.
+const FIRST_HEARTBEAT_MS = 30_000;
+
 type Heard = Received<HoldRequest>;
 
 export type HoldCall = ServerDuplexStream<Heard | readonly Heard[], readonly DaemonSays[]>;
 
+export interface HoldDoorOptions {
+  readonly hub: HoldHub;
+  readonly admission: Admission;
+  /** Told of every acquire that is refused before anything was done for it. */
+  readonly onRefused: () => void;
+}
+
 /** Serves one stream to its end. */
-export function serveHold(call: HoldCall, hub: HoldHub, identity: string | undefined): void {
-  new HoldStream(call, hub, identity);
+export function serveHold(
+  call: HoldCall,
+  options: HoldDoorOptions,
+  identity: string | undefined,
+): void {
+  new HoldStream(call, options, identity);
 }
 
 class HoldStream {
   readonly #call: HoldCall;
   readonly #hub: HoldHub;
   readonly #session: HoldSession;
+  readonly #acquires: StreamAcquires;
   // What goes out when all that is to be said in this turn has been said.
   #out: DaemonSays[] = [];
   #held: DaemonSays[] = [];
   #isBlocked = false;
   #isOver = false;
   #stopBlocked: (() => void) | undefined;
+  readonly #stopExpecting: () => void;
 
-  constructor(call: HoldCall, hub: HoldHub, identity: string | undefined) {
+  constructor(
+    call: HoldCall,
+    { hub, admission, onRefused }: HoldDoorOptions,
+    identity: string | undefined,
+  ) {
     this.#call = call;
+    this.#acquires = new StreamAcquires({
+      admission,
+      begin: (acquire) => {
+        this.#pass(acquire);
+      },
+      refuse: ({ resource, leaseId }) => {
+        onRefused();
+        this.#say({ kind: "denied", resource, leaseId, ...denialOf(overloadedError()) });
+      },
+      isOver: () => this.#isOver,
+    });
     this.#hub = hub;
     this.#session = hub.open(
       identity,
@@ -59,19 +95,20 @@ class HoldStream {
         this.#say(message);
       },
       (withinMs) => {
-        const error = new LockError(
-          "unavailable",
-          "this daemon is about to stop; resume elsewhere",
-        );
-        this.#fail(error, withinMs);
+        this.#fail(stoppingError(), withinMs);
       },
     );
+    this.#stopExpecting = hub.clock.after(FIRST_HEARTBEAT_MS, () => {
+      if (this.#session.hasBegun) return;
+      const most = String(FIRST_HEARTBEAT_MS / 1000);
+      this.#fail(new LockError("timed-out", `no heartbeat has come within ${most} s`));
+    });
     widen<Heard, readonly DaemonSays[]>(call, readMessage, framesOf);
     call.sendMetadata(new Metadata()); // D1
     call.on("data", (heard: Heard | readonly Heard[]) => {
       if (Array.isArray(heard)) for (const each of heard as readonly Heard[]) this.#hear(each);
       else this.#hear(heard as Heard);
-      if (this.#session.busy > MOST_BUSY) this.#slowDown();
+      if (this.#busy > MOST_BUSY) this.#slowDown();
     });
     call.on("drain", () => {
       this.#unblock();
@@ -96,10 +133,29 @@ class HoldStream {
     if (this.#isOver) return;
     try {
       if (heard instanceof LockError) throw heard;
-      this.#session.hear(holderSays(heard));
+      const says = holderSays(heard);
+      if (says.kind === "acquire") {
+        this.#acquires.enter(says);
+        return;
+      }
+      if (says.kind === "release") this.#acquires.leave(says);
+      this.#session.hear(says);
     } catch (thrown) {
       this.#fail(asLockError(thrown));
     }
+  }
+
+  // When its turn has come.
+  #pass(acquire: HolderSays): void {
+    try {
+      this.#session.hear(acquire);
+    } catch (thrown) {
+      this.#fail(asLockError(thrown));
+    }
+  }
+
+  get #busy(): number {
+    return this.#session.busy + this.#acquires.waiting;
   }
 
   // D3
@@ -108,7 +164,7 @@ class HoldStream {
     this.#call.pause();
     const look = (): void => {
       if (this.#isOver) return;
-      if (this.#session.busy > MOST_BUSY / 2) this.#hub.clock.after(LOOK_AGAIN_MS, look);
+      if (this.#busy > MOST_BUSY / 2) this.#hub.clock.after(LOOK_AGAIN_MS, look);
       else if (!this.#isBlocked) this.#call.resume();
     };
     this.#hub.clock.after(LOOK_AGAIN_MS, look);
@@ -170,6 +226,7 @@ class HoldStream {
     this.#isOver = true;
     this.#flush();
     this.#stopBlocked?.();
+    this.#stopExpecting();
     this.#hub.close(this.#session);
     this.#hub.clock.after(farewellMs, () => {
       cutOff(this.#call); // D4

@@ -55,7 +55,7 @@ export class CallWatch {
     };
 
     call.start = (listener) => {
-      const refusal = record.isOfLocks ? this.#calls.refusal(record) : undefined;
+      const refusal = this.#calls.refusal(record);
       if (refusal !== undefined) {
         isComplete = true;
         call.sendStatus(failedStatus(refusal));

@@ -14,9 +14,11 @@ import {
   LockHeldSchema,
   LockService as LockServiceDescriptor,
 } from "../../gen/stormlock/v1/lock_pb.js";
-import { asLockError, type LockError } from "../../lock/errors.js";
+import type { DepartureSignal } from "../../lock/departure.js";
+import { asLockError, LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
-import { overloadedError, type Admission } from "../admission.js";
+import { overloadedError } from "../../lock/refusals.js";
+import type { Admission } from "../admission.js";
 import type { Call, Calls } from "../calls.js";
 import { Code } from "../code.js";
 import type { CallContext, LockService } from "../service.js";
@@ -49,7 +51,7 @@ export function routes(
       answered(ask, request, context, calls);
   router.service(LockServiceDescriptor, {
     acquire: answer(async (request, context) => {
-      await turn(admission);
+      await turn(admission, context.signal);
       return service.acquire(request, context);
     }),
     renew: answer((request, context) => service.renew(request, context)),
@@ -62,12 +64,18 @@ export function routes(
 }
 
 // In the same line as the acquires of the other door.
-function turn(admission: Admission): Promise<void> {
+function turn(admission: Admission, signal: DepartureSignal): Promise<void> {
   return new Promise((begin, reject) => {
     const refuse = (): void => {
       reject(overloadedError());
     };
-    admission.enter({ begin, refuse, isGone: () => false });
+    // Nobody is there to hear it, but the call is over.
+    const leave = (): void => {
+      reject(new LockError("cancelled", "the caller has gone"));
+    };
+    if (signal.aborted) leave();
+    else signal.addEventListener("abort", leave, { once: true });
+    admission.enter({ begin, refuse, isGone: () => signal.aborted });
   });
 }
 
