@@ -40,8 +40,8 @@ interface Kept {
   readonly resource: string;
   readonly leaseId: string;
   readonly ttlMs: number;
-  /** When the store was asked for what it has granted last. */
-  askedAtMs: number;
+  /** From when its ttl counts: when the heartbeat came that it was renewed for, or it was asked for. */
+  sinceMs: number;
   /** Until when the lease is certainly the holder's, on the daemon's clock. */
   validUntilMs: number;
   /** The renewal that is on its way. */
@@ -127,7 +127,9 @@ export class KeptLeases {
   add({ lease, askedAtMs }: Granted, heartbeat: Heartbeat): void {
     const { resource, leaseId, ttlMs } = lease;
     const validUntilMs = askedAtMs + lease.remainingMs;
-    const kept: Kept = { resource, leaseId, ttlMs, askedAtMs, validUntilMs, renewal: undefined };
+    const kept: Kept = {
+      ...{ resource, leaseId, ttlMs, validUntilMs, sinceMs: askedAtMs, renewal: undefined },
+    };
     this.#byId.set(leaseId, kept);
     this.#byResource.set(resource, kept);
     const validForMs = Math.max(0, validUntilMs - heartbeat.atMs);
@@ -168,7 +170,7 @@ export class KeptLeases {
   #serve(heartbeat: Heartbeat): void {
     this.#served = heartbeat;
     for (const kept of this.#byId.values()) {
-      const isFresh = heartbeat.atMs - kept.askedAtMs <= FRESH_SHARE * kept.ttlMs;
+      const isFresh = heartbeat.atMs - kept.sinceMs <= FRESH_SHARE * kept.ttlMs;
       if (kept.renewal === undefined && !isFresh) {
         this.#underWay += 1;
         kept.renewal = this.#renew(kept).finally(() => {
@@ -228,7 +230,9 @@ export class KeptLeases {
         if (outcome.kind === "lost") {
           this.#lose(kept, "not-held");
         } else {
-          kept.askedAtMs = outcome.askedAtMs;
+          // Not when the store was asked: where that takes long, the next heartbeat would find the
+          // lease fresh, and leave it with what the one after that leaves it.
+          kept.sinceMs = signOfLifeAtMs;
           kept.validUntilMs = Math.max(
             kept.validUntilMs,
             outcome.askedAtMs + outcome.lease.remainingMs,

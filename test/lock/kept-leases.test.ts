@@ -322,6 +322,24 @@ describe("a renewal that waits for its turn", () => {
     expect(endMs).toBe(beatAtMs + TTL_MS);
     expect(stream.last("heartbeat-ack")).toMatchObject({ seq, validShare: 1, behind: [] });
   });
+
+  it("does not make its lease look fresh to the next heartbeat", async () => {
+    const daemon = startFaulty();
+    const { clock } = daemon;
+    const stream = await hold(daemon, "a");
+    await clock.advance(4000);
+    daemon.fault = ({ method }) => (method === "acquire" ? { beforeMs: 3000 } : undefined);
+    const other = new Stream(daemon);
+    other.beat();
+    other.acquire("of-other", { resource: "a" });
+    await clock.settle();
+    stream.beat();
+    await clock.advance(4000); // The store was asked a second ago.
+    stream.beat();
+    await clock.settle();
+    expect(renewals(daemon)).toEqual([["a"], ["a"]]);
+    expect(stream.last("heartbeat-ack")).toMatchObject({ validShare: 1, behind: [] });
+  });
 });
 
 describe("a renewal that fails", () => {

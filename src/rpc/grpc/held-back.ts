@@ -11,20 +11,21 @@ interface Reader {
 // heard, its answer written. All but one of these turns are short.
 const TURNS_FOR_ONE = 4;
 
-// Renewals and releases come on the same connections: no client takes so long for a silence.
+// Renewals and releases come on the same connections, which wait that long before they go first.
 const LONGEST_MS = 500;
 
 // A heartbeat that comes so late is in time even for the shortest ttl, whose period is 333 ms.
 const LONGEST_WITH_HOLDS_MS = 100;
 
-// Where many are overdue most have little to say; where all have much, this keeps each turn short.
-const TURNS_FOR_OVERDUE = 16;
+// Where many are overdue most have little to say: that share of them is read together.
+const SHARE_OF_OVERDUE = 1 / 16;
 
 /**
  * Connections that have asked for more than there is. One of them is read in every few turns of the
  * event loop: in a turn Node reads all that has come on each connection, some hundred calls, and the
  * heartbeats on other connections would wait for all of them to be refused. But what comes on these
- * is not acquires alone: none is held back for longer than a client can wait, however many they are.
+ * is not acquires alone: a connection with Hold streams goes first, and of very many several are read
+ * together, so that however many there are all have been read after some 64 turns.
  */
 export class HeldBack {
   readonly #clock: Clock;
@@ -72,14 +73,16 @@ export class HeldBack {
   #nextTurn(): void {
     this.#clock.endOfTurn(() => {
       this.#turns += 1;
-      const nowMs = this.#clock.monotonicMs();
-      const read = this.#withHolds.readOverdue(nowMs) + this.#others.readOverdue(nowMs);
-      if (read === 0 && this.#turns % TURNS_FOR_ONE === 0) {
-        const isHolder = this.#withHolds.stoppedAtMs < this.#others.stoppedAtMs;
-        (isHolder ? this.#withHolds : this.#others).readFirst();
-      }
+      if (this.#turns % TURNS_FOR_ONE === 0) this.#readSome();
       if (!this.#isEmpty) this.#nextTurn();
     });
+  }
+
+  #readSome(): void {
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#withHolds.readOverdue(nowMs) + this.#others.readOverdue(nowMs) > 0) return;
+    const isHolder = this.#withHolds.stoppedAtMs < this.#others.stoppedAtMs;
+    (isHolder ? this.#withHolds : this.#others).readFirst();
   }
 }
 
@@ -122,7 +125,7 @@ class Lane {
 
   /** @returns how many were read */
   readOverdue(nowMs: number): number {
-    const most = Math.ceil(this.size / TURNS_FOR_OVERDUE);
+    const most = Math.ceil(this.size * SHARE_OF_OVERDUE);
     let read = 0;
     while (read < most && nowMs - this.stoppedAtMs >= this.#longestMs) {
       this.readFirst();
