@@ -1,12 +1,12 @@
 // The leases of one Hold stream, and the heartbeats that keep them.
 //
-//   S1. No heartbeat, no renewal: a renewal rests on the newest heartbeat, and asks for no more
+//   R1. No heartbeat, no renewal: a renewal rests on the newest heartbeat, and asks for no more
 //       life than it would have given when that heartbeat came.
-//   S2. What is left of a lease counts from before the store was asked, on a clock read after
+//   R2. What is left of a lease counts from before the store was asked, on a clock read after
 //       the heartbeat came that a message echoes.
-//   S3. An ack speaks of every lease that was granted on this stream before it.
-//   S4. One slow store, or one short lease, costs the others nothing: it is told of as behind.
-//   S9. Heartbeats that come together are one: the newest. While renewals are on their way there is
+//   R3. An ack speaks of every lease that was granted on this stream before it.
+//   R4. One slow store, or one short lease, costs the others nothing: it is told of as behind.
+//   R5. Heartbeats that come together are one: the newest. While renewals are on their way there is
 //       one round of acknowledgements, whatever comes: a newer heartbeat is echoed in its place.
 
 import { sleep, type Clock } from "./clock.js";
@@ -48,7 +48,7 @@ interface Kept {
   renewal: Promise<void> | undefined;
 }
 
-/** Acknowledgements while renewals are on their way (S9). */
+/** Acknowledgements while renewals are on their way (R5). */
 interface Round {
   /** What was told last: of which heartbeat, and how many renewals had come to an end. */
   told: { readonly heartbeat: Heartbeat; readonly done: number } | undefined;
@@ -186,7 +186,7 @@ export class KeptLeases {
   }
 
   // With what is known after a while; again, as time goes by, when there is more to tell, so that the
-  // slowest renewal keeps no other's from its holder (S4). (The holder beats, and takes silence for
+  // slowest renewal keeps no other's from its holder (R4). (The holder beats, and takes silence for
   // an end, by the shortest ttl of all, awaited or kept.)
   #beginRound(): void {
     const round: Round = { told: undefined, stop: ignore };
@@ -218,7 +218,7 @@ export class KeptLeases {
     this.#acknowledge(this.#served);
   }
 
-  // S1, S2
+  // R1, R2
   async #renew(kept: Kept): Promise<void> {
     const { resource, leaseId, ttlMs } = kept;
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)) {
@@ -269,7 +269,7 @@ export class KeptLeases {
     if (this.remove(kept) && !this.#ended.aborted) this.#onLost(kept.resource, kept.leaseId, cause);
   }
 
-  // S3, S4
+  // R3, R4
   #acknowledge(heartbeat: Heartbeat): void {
     const behind: { leaseId: string; validForMs: number }[] = [];
     let validShare = 1;

@@ -1,10 +1,10 @@
 // The daemon's side of one Hold stream. (Its leases and heartbeats: kept-leases.ts.)
 //
-//   S5. The end of a stream releases nothing: its leases live out their ttl, or are resumed.
-//   S6. A grant that comes after the stream's end is taken back, if this stream's own ask created
+//   N1. The end of a stream releases nothing: its leases live out their ttl, or are resumed.
+//   N2. A grant that comes after the stream's end is taken back, if this stream's own ask created
 //       it and nobody has touched it since.
-//   S7. A lease is kept by the last stream of this daemon that asked for it.
-//   S8. What is kept is what an ack can speak of: one lease id, one resource.
+//   N3. A lease is kept by the last stream of this daemon that asked for it.
+//   N4. What is kept is what an ack can speak of: one lease id, one resource.
 
 import { sleep, type Clock } from "./clock.js";
 import { AlreadyOnStream, denialOf } from "./denial.js";
@@ -124,7 +124,7 @@ export class HoldSession {
     });
   }
 
-  /** The stream is over (S5). */
+  /** The stream is over (N1). */
   end(): void {
     this.#ended.abort(new LockError("cancelled", "the Hold stream has ended"));
     for (const { departure } of this.#waits.values()) departure.depart();
@@ -228,7 +228,7 @@ export class HoldSession {
     return outcome;
   }
 
-  // S6, S7, S8
+  // N2, N3, N4
   async #keep(granted: Granted): Promise<void> {
     if (this.#ended.signal.aborted) {
       await this.#locks.takeBack(granted);

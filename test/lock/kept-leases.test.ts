@@ -26,6 +26,15 @@ async function hold(daemon: Daemon, ...resources: string[]): Promise<Stream> {
   return stream;
 }
 
+/** Somebody else asks for "a", which takes the store 3 s; what comes after that waits for it. */
+async function askSlowly(daemon: ReturnType<typeof startFaulty>): Promise<void> {
+  daemon.fault = ({ method }) => (method === "acquire" ? { beforeMs: 3000 } : undefined);
+  const other = new Stream(daemon);
+  other.beat();
+  other.acquire("of-other", { resource: "a" });
+  await daemon.clock.settle();
+}
+
 const renewals = ({ backend }: Daemon) =>
   backend.calls.filter(({ method }) => method === "renew").map(({ resources }) => resources);
 
@@ -308,11 +317,7 @@ describe("a renewal that waits for its turn", () => {
     const { clock, store } = daemon;
     const stream = await hold(daemon, "a");
     await clock.advance(4000);
-    daemon.fault = ({ method }) => (method === "acquire" ? { beforeMs: 3000 } : undefined);
-    const other = new Stream(daemon);
-    other.beat();
-    other.acquire("of-other", { resource: "a" });
-    await clock.settle();
+    await askSlowly(daemon);
     const beatAtMs = clock.monotonicMs();
     const seq = stream.beat();
     await clock.advance(2999);
@@ -328,11 +333,7 @@ describe("a renewal that waits for its turn", () => {
     const { clock } = daemon;
     const stream = await hold(daemon, "a");
     await clock.advance(4000);
-    daemon.fault = ({ method }) => (method === "acquire" ? { beforeMs: 3000 } : undefined);
-    const other = new Stream(daemon);
-    other.beat();
-    other.acquire("of-other", { resource: "a" });
-    await clock.settle();
+    await askSlowly(daemon);
     stream.beat();
     await clock.advance(4000); // The store was asked a second ago.
     stream.beat();

@@ -114,7 +114,7 @@ class HoldStream {
       this.#unblock();
     });
     call.once("end", () => {
-      // The holder has said its last word: a stream that is over in both directions (S5).
+      // The holder has said its last word: a stream that is over in both directions (N1 in session.ts).
       this.#close();
       call.end();
     });
