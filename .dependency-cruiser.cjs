@@ -11,6 +11,13 @@ module.exports = {
       to: { pathNot: "^src/lock/" },
     },
     {
+      name: "holder-and-daemon-never-see-each-other",
+      comment: "They may be two processes, and one of them somebody else's program.",
+      severity: "error",
+      from: { path: "^src/lock/(holder|daemon)/" },
+      to: { path: "^src/lock/(holder|daemon)/", pathNot: "^src/lock/$1/" },
+    },
+    {
       name: "config-only-lock",
       severity: "error",
       from: { path: "^src/config/" },

@@ -13,8 +13,8 @@ export type {
 export type { LockClient } from "./rpc/client.js";
 export { LockError, type ErrorKind, type LockErrorDetails } from "./lock/errors.js";
 export { newLeaseId, type Lease } from "./lock/lease.js";
-export type { Hold } from "./lock/holding.js";
-export type { HoldState } from "./lock/belief.js";
+export type { Hold } from "./lock/holder/holding.js";
+export type { HoldState } from "./lock/holder/belief.js";
 export { formatDuration, parseDuration } from "./lock/duration.js";
 export type { Clock } from "./lock/clock.js";
 export { systemClock } from "./system-clock.js";

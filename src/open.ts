@@ -6,8 +6,8 @@ import { UnusableConfigError } from "./config/errors.js";
 import type { Backend } from "./lock/backend.js";
 import type { Clock } from "./lock/clock.js";
 import { LockError } from "./lock/errors.js";
-import { LateBackend } from "./lock/late-backend.js";
-import { LockManager } from "./lock/manager.js";
+import { LateBackend } from "./lock/daemon/late-backend.js";
+import { LockManager } from "./lock/daemon/manager.js";
 import { Policy, type Rule, type Section } from "./lock/policy.js";
 import { systemClock } from "./system-clock.js";
 

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import type { Config } from "../../src/config/index.js";
 import { openLocks } from "../../src/open.js";
-import { HoldHub } from "../../src/rpc/hold-hub.js";
+import { HoldHub } from "../../src/lock/daemon/hold-hub.js";
 import { InProcessTransport } from "../../src/rpc/in-process.js";
 import { LockService } from "../../src/rpc/service.js";
 import type { Transport } from "../../src/rpc/transport.js";

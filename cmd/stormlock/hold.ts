@@ -1,6 +1,6 @@
 // `stormlock hold`: runs a command while locks are held, and ends it before anybody else can hold
 // one of them; or, as a sidecar, tells others whether they are held. (The command's process:
-// child.ts; the sidecar: hold/sidecar.ts; the keeping: src/lock/keeper.ts.)
+// child.ts; the sidecar: hold/sidecar.ts; the keeping: src/lock/holder/keeper.ts.)
 //
 //   H1. Locks are taken in one fixed order, all or none: so two holders of the same locks never
 //       wait for each other.

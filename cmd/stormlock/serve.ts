@@ -1,7 +1,7 @@
 import { daemonRules, type Config, type Flags } from "../../src/config/index.js";
 import type { Backend } from "../../src/lock/backend.js";
 import { openLocks, type OpenLocks } from "../../src/open.js";
-import { HoldHub } from "../../src/rpc/hold-hub.js";
+import { HoldHub } from "../../src/lock/daemon/hold-hub.js";
 import { LineSink } from "../../src/rpc/line-sink.js";
 import { openLog } from "../../src/rpc/log.js";
 import { serve as openDoors, type ServeOptions } from "../../src/rpc/serve.js";

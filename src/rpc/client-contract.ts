@@ -2,7 +2,7 @@
 
 import type { Clock } from "../lock/clock.js";
 import type { LockError } from "../lock/errors.js";
-import type { Hold } from "../lock/holding.js";
+import type { Hold } from "../lock/holder/holding.js";
 import type { Lease } from "../lock/lease.js";
 import type { Transport, UnaryTransport } from "./transport.js";
 

@@ -1,5 +1,5 @@
 import type { Clock } from "../lock/clock.js";
-import { Keeper } from "../lock/keeper.js";
+import { Keeper } from "../lock/holder/keeper.js";
 import type { HoldOptions, HoldResult, LockClientOptions } from "./client-contract.js";
 import type { Transport } from "./transport.js";
 import { DEFAULT_PATIENCE_MS, UnaryClient } from "./unary-client.js";

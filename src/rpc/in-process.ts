@@ -1,8 +1,8 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { asLockError, LockError } from "../lock/errors.js";
 import type { Clock } from "../lock/clock.js";
-import type { HoldLink, LinkEvents } from "../lock/link.js";
-import type { HoldHub } from "./hold-hub.js";
+import type { HoldLink, LinkEvents } from "../lock/holder/link.js";
+import type { HoldHub } from "../lock/daemon/hold-hub.js";
 import type { CallContext, LockService } from "./service.js";
 import type { AnswerOf, CallOptions, RequestOf, Transport, UnaryMethod } from "./transport.js";
 

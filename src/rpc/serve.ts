@@ -6,7 +6,7 @@ import { Admission } from "./admission.js";
 import { Calls } from "./calls.js";
 import { GrpcDoor, type Pings } from "./grpc/door.js";
 import { listen, type Listener } from "./listener.js";
-import type { HoldHub } from "./hold-hub.js";
+import type { HoldHub } from "../lock/daemon/hold-hub.js";
 import type { Log } from "./log.js";
 import { LoopDelay } from "./loop-delay.js";
 import { Metrics, type LockStats } from "./metrics.js";

@@ -15,7 +15,7 @@ import type {
 import type { DepartureSignal } from "../lock/departure.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
 import { LIMITS } from "../lock/limits.js";
-import type { Granted, LockManager } from "../lock/manager.js";
+import type { Granted, LockManager } from "../lock/daemon/manager.js";
 import { heldError, lostError } from "../lock/refusals.js";
 import { leaseToMessage, NOT_HELD, optionalMs, RELEASED } from "./messages.js";
 

@@ -1,6 +1,6 @@
 import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { LockService } from "../gen/stormlock/v1/lock_pb.js";
-import type { HoldLink, LinkEvents } from "../lock/link.js";
+import type { HoldLink, LinkEvents } from "../lock/holder/link.js";
 
 type Methods = (typeof LockService)["method"];
 

@@ -1,6 +1,6 @@
 import type { Lease as LeaseMessage } from "../gen/stormlock/v1/lock_pb.js";
 import type { Clock } from "../lock/clock.js";
-import { holderDeadlineMs } from "../lock/deadline.js";
+import { holderDeadlineMs } from "../lock/holder/deadline.js";
 import { asLockError, LockError, type ErrorKind } from "../lock/errors.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
 import { LIMITS, checkWait } from "../lock/limits.js";

@@ -24,6 +24,12 @@ const PLANTED: readonly [what: string, path: string, text: string, rule: string]
     "lock-imports-nothing",
   ],
   [
+    "a holder that knows the daemon's side",
+    "src/lock/holder/planted-daemon.ts",
+    'import { LockManager } from "../daemon/manager.js";\nexport const planted = LockManager;\n',
+    "holder-and-daemon-never-see-each-other",
+  ],
+  [
     "a command that knows a driver",
     "cmd/stormlock/planted-driver.ts",
     'import { DatabaseSync } from "@photostructure/sqlite";\nexport const planted = DatabaseSync;\n',

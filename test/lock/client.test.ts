@@ -10,10 +10,10 @@ import {
   type AcquireRequest,
 } from "../../src/gen/stormlock/v1/lock_pb.js";
 import { sleep } from "../../src/lock/clock.js";
-import { holderDeadlineMs } from "../../src/lock/deadline.js";
+import { holderDeadlineMs } from "../../src/lock/holder/deadline.js";
 import { LockError, type ErrorKind } from "../../src/lock/errors.js";
 import { LockClient } from "../../src/rpc/client.js";
-import { HoldHub } from "../../src/rpc/hold-hub.js";
+import { HoldHub } from "../../src/lock/daemon/hold-hub.js";
 import { InProcessTransport } from "../../src/rpc/in-process.js";
 import { LockService } from "../../src/rpc/service.js";
 import type { CallOptions, Transport, UnaryMethod } from "../../src/rpc/transport.js";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { LockManager } from "../../src/lock/manager.js";
+import type { LockManager } from "../../src/lock/daemon/manager.js";
 import {
   ask,
   asked,

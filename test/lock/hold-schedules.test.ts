@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { holderDeadlineMs } from "../../src/lock/deadline.js";
+import { holderDeadlineMs } from "../../src/lock/holder/deadline.js";
 import {
   playHoldWorld,
   type HoldWorldOptions,

@@ -2,14 +2,14 @@
 // can go wrong going wrong. Everything that decides is the real code.
 
 import type { Backend } from "../../src/lock/backend.js";
-import type { DeadlineRule } from "../../src/lock/belief.js";
+import type { DeadlineRule } from "../../src/lock/holder/belief.js";
 import { LockError } from "../../src/lock/errors.js";
-import { Keeper } from "../../src/lock/keeper.js";
-import type { HoldLink, LinkEvents } from "../../src/lock/link.js";
-import { LockManager } from "../../src/lock/manager.js";
+import { Keeper } from "../../src/lock/holder/keeper.js";
+import type { HoldLink, LinkEvents } from "../../src/lock/holder/link.js";
+import { LockManager } from "../../src/lock/daemon/manager.js";
 import { Policy } from "../../src/lock/policy.js";
-import { HoldSession } from "../../src/lock/session.js";
-import type { Hold } from "../../src/lock/holding.js";
+import { HoldSession } from "../../src/lock/daemon/session.js";
+import type { Hold } from "../../src/lock/holder/holding.js";
 import { MemoryStore } from "./memory-backend.js";
 import { Process, World } from "./simulation.js";
 

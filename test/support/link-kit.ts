@@ -2,10 +2,10 @@
 
 import type { LockError } from "../../src/lock/errors.js";
 import type { DaemonSays, HolderSays } from "../../src/lock/hold.js";
-import { Keeper, type KeeperOptions } from "../../src/lock/keeper.js";
-import type { LinkEvents, OpenLink } from "../../src/lock/link.js";
+import { Keeper, type KeeperOptions } from "../../src/lock/holder/keeper.js";
+import type { LinkEvents, OpenLink } from "../../src/lock/holder/link.js";
 import type { Lease } from "../../src/lock/lease.js";
-import type { HoldOutcome, HoldWish, Hold } from "../../src/lock/holding.js";
+import type { HoldOutcome, HoldWish, Hold } from "../../src/lock/holder/holding.js";
 import { FakeClock } from "./fake-clock.js";
 import { RESOURCE, Watched } from "./lock-kit.js";
 

@@ -7,7 +7,7 @@ import {
   type AcquireOutcome,
   type AcquireWish,
   type Granted,
-} from "../../src/lock/manager.js";
+} from "../../src/lock/daemon/manager.js";
 import { Policy } from "../../src/lock/policy.js";
 import { FakeClock } from "./fake-clock.js";
 import { MemoryStore, type Faults, type MemoryBackend } from "./memory-backend.js";

@@ -1,7 +1,7 @@
 // The daemon's side of Hold streams, as a holder sees it: what was said, in order.
 
 import type { DaemonSays, HolderSays } from "../../src/lock/hold.js";
-import { HoldSession } from "../../src/lock/session.js";
+import { HoldSession } from "../../src/lock/daemon/session.js";
 import { RESOURCE, type Daemon } from "./lock-kit.js";
 
 type Kind = DaemonSays["kind"];

@@ -5,7 +5,7 @@
 
 import { once } from "node:events";
 import { connect } from "../../../src/connect.js";
-import type { Hold } from "../../../src/lock/holding.js";
+import type { Hold } from "../../../src/lock/holder/holding.js";
 import { systemClock } from "../../../src/system-clock.js";
 
 /** What to do. */

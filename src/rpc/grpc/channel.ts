@@ -16,7 +16,7 @@ import {
 import { LockService } from "../../gen/stormlock/v1/lock_pb.js";
 import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
-import type { HoldLink, LinkEvents } from "../../lock/link.js";
+import type { HoldLink, LinkEvents } from "../../lock/holder/link.js";
 import { LIMITS } from "../../lock/limits.js";
 import { fromStatus } from "../status.js";
 import type { AnswerOf, CallOptions, RequestOf, Transport, UnaryMethod } from "../transport.js";

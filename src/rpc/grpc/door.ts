@@ -17,7 +17,7 @@ import { LIMITS } from "../../lock/limits.js";
 import { overloadedError } from "../../lock/refusals.js";
 import type { Admission } from "../admission.js";
 import type { Calls } from "../calls.js";
-import type { HoldHub } from "../hold-hub.js";
+import type { HoldHub } from "../../lock/daemon/hold-hub.js";
 import type { CallContext, LockService } from "../service.js";
 import { grpcDefinition, methodPath, type Received } from "./definition.js";
 import { guardStreams, isOver } from "./guard.js";

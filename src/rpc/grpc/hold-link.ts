@@ -8,7 +8,7 @@ import {
 } from "../../gen/stormlock/v1/lock_pb.js";
 import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
-import type { HoldLink, LinkEvents } from "../../lock/link.js";
+import type { HoldLink, LinkEvents } from "../../lock/holder/link.js";
 import { daemonSays, holderMessage } from "../hold-messages.js";
 import { methodPath, serialize } from "./definition.js";
 

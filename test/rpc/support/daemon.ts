@@ -1,7 +1,7 @@
 import type { Backend } from "../../../src/lock/backend.js";
-import { LockManager } from "../../../src/lock/manager.js";
+import { LockManager } from "../../../src/lock/daemon/manager.js";
 import { Policy } from "../../../src/lock/policy.js";
-import { HoldHub } from "../../../src/rpc/hold-hub.js";
+import { HoldHub } from "../../../src/lock/daemon/hold-hub.js";
 import { openLog } from "../../../src/rpc/log.js";
 import { serve, type ServeOptions, type Server } from "../../../src/rpc/serve.js";
 import { LockService } from "../../../src/rpc/service.js";

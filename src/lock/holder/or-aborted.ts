@@ -1,0 +1,24 @@
+import { LockError } from "../errors.js";
+import type { HoldWish } from "./holding.js";
+
+/**
+ * Waits for something on behalf of a wish.
+ * @throws LockError "cancelled" as soon as its caller gives up
+ */
+export async function orAborted(
+  done: Promise<unknown>,
+  { resource, signal }: HoldWish,
+): Promise<void> {
+  const stopped = new LockError("cancelled", `the wait for ${resource} was given up`);
+  if (signal?.aborted === true) throw stopped;
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(stopped);
+    };
+    signal?.addEventListener("abort", onAbort, { once: true });
+    void done.then(() => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    });
+  });
+}
