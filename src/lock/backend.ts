@@ -53,7 +53,8 @@ export interface RenewAsk {
   /** The ttl from now on; undefined keeps the lease's own. */
   readonly ttlMs: number | undefined;
   /**
-   * How long ago the sign of life came that this renewal rests on; 0 when left out. The end
+   * How long ago the sign of life came that this renewal rests on, in whole ms, rounded up; 0 when
+   * left out. The end
    * becomes max(what it was, now + ttl - ageMs), so that a renewal which succeeds late gives no
    * more than one that succeeded at once. A store that renews whole ttls only may ignore it.
    */

@@ -58,9 +58,10 @@ describe("a signal", { concurrent: true }, () => {
       const how = { servers: [scene.daemon.address], ttl: "60s" };
       const running = scene.home.hold(name, how, ["sh", "-c", 'echo ran > "$0"', out]);
       await running.stderrMatches(/you are 1st/u);
-      await held.release();
+      const releasing = held.release(); // So the first of all signals come before the grant.
       await pause(delayMs);
       running.kill("SIGTERM");
+      await releasing;
       const ended = await running.ended;
       codes.add(ended.code);
       expect([0, TERMINATED]).toContain(ended.code);

@@ -75,10 +75,10 @@ describe.each([
     const taken = await say("acquire", resource, "-t", "30s");
     expect(taken).toMatchObject({ code: 0, stderr: "" });
     const id = taken.stdout.trim();
-    expect((await say("is-held", resource, id)).code).toBe(0);
+    expect(await say("is-held", resource, id)).toMatchObject({ code: 0, stderr: "" });
     expect((await say("acquire", resource)).code).toBe(2);
     const waiting = say("acquire", resource, "-w", "50s", "-t", "20s");
-    expect((await say("renew", resource, id)).code).toBe(0);
+    expect(await say("renew", resource, id)).toMatchObject({ code: 0, stderr: "" });
     expect((await say("list")).stdout).toContain(resource);
     expect((await say("release", resource, id)).code).toBe(0);
     expect((await say("renew", resource, id)).code).toBe(3);

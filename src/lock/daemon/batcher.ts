@@ -138,7 +138,7 @@ export class Batcher {
 function askNow(renewal: Renewal, nowMs: number): RenewAsk {
   renewal.askedAtMs = nowMs;
   const { resource, leaseId, ttlMs, signOfLifeAtMs } = renewal.wish;
-  return { resource, leaseId, ttlMs, ageMs: nowMs - signOfLifeAtMs };
+  return { resource, leaseId, ttlMs, ageMs: Math.ceil(nowMs - signOfLifeAtMs) };
 }
 
 interface Read {

@@ -47,7 +47,9 @@ describeWithPostgresql("postgresql, set up and checked", () => {
     await stage.server.run(`GRANT SELECT, INSERT, UPDATE, DELETE ON later TO ${ROLE}`);
     const { code, stdout } = await check();
     expect(code, stdout).toBe(0);
-    expect(stdout.trimEnd().split("\n")).toHaveLength(7);
+    // A line for each step, and the warning that this server runs without fsync.
+    expect(stdout.trimEnd().split("\n")).toHaveLength(8);
+    expect(stdout).toMatch(/warning.*fsync/u);
     expect((await home.run(["list", "-c", file])).stdout).toBe("");
   });
 

@@ -36,6 +36,20 @@ describe("the batcher", () => {
     expect(asked(backend)).toEqual(["renew n1,n2", "release l1", "acquire a1,a2", "current r1"]);
   });
 
+  it("tells the age of a renewal's sign of life in whole milliseconds, as the port has it", async () => {
+    const { clock, backend, batcher } = start();
+    const ages: (number | undefined)[] = [];
+    const renew = backend.renew.bind(backend);
+    backend.renew = (asks) => {
+      ages.push(...asks.map(({ ageMs }) => ageMs));
+      return renew(asks);
+    };
+    const signOfLifeAtMs = clock.monotonicMs() - 12.25;
+    void batcher.renew({ ...renewalOf("n1"), signOfLifeAtMs });
+    await clock.settle();
+    expect(ages).toEqual([13]);
+  });
+
   it("sends what is asked in the next turn as the next batch", async () => {
     const { clock, backend, batcher } = start();
     void batcher.acquire(acquireOf("a1"));
