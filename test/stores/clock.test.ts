@@ -202,8 +202,8 @@ describe("a daemon's wall clock that is an hour off is refused on DynamoDB", () 
         return `${String(answer.status)} ${await answer.text()}`;
       };
       // An answer is kept for a second.
-      await expect.poll(readiness, { timeout: 5000 }).toMatch(/^503 /u);
-      expect(await readiness()).toMatch(why);
+      await expect.poll(readiness, { timeout: 5000 }).toMatch(why);
+      expect(await readiness()).toMatch(/^503 /u);
       const refusal = { kind: "unavailable", message: expect.stringMatching(why) as string };
       await expect(moved.acquire(`${prefix}new`)).rejects.toMatchObject(refusal);
       expect(await right.current(`${prefix}new`)).toBeUndefined();
