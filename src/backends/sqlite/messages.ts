@@ -37,7 +37,7 @@ export function isRead(question: WriteQuestion | ReadQuestion): question is Read
   return question[0] === "current" || question[0] === "list";
 }
 
-/** Sent by a question's asker; the number comes back with the answer. */
+/** Sent by a question's asker; the number comes back with the answer: 0 asks for none. */
 export type Request = readonly [
   number,
   WriteQuestion | ReadQuestion | readonly ["watch", boolean] | readonly ["close"],
@@ -52,7 +52,6 @@ export interface Answers {
   readonly current: readonly (LeaseValues | undefined)[];
   readonly list: readonly (readonly [string, LeaseValues])[];
   readonly watch: undefined;
-  readonly close: undefined;
 }
 
 /** [the request's number, undefined or one line about why it failed, the answer] */

@@ -5,6 +5,8 @@
 //   C3. After close no call is taken, and those under way are answered first.
 //   C4. What was given up before the worker came to it is not carried out any more: it was asked
 //       by somebody who may be gone, and a renewal that late would outlive its heartbeat.
+//   C5. A worker ends by itself, once it is told to: terminated within one of SQLite's calls, it
+//       can take the whole process with it. One that hangs is waited for so long, and left.
 
 import type { Worker } from "node:worker_threads";
 import type { Clock } from "../../lock/clock.js";
@@ -23,6 +25,9 @@ import { startWorker } from "./start-worker.js";
 // A group waits busyMs for the file at most and may have to let one such group pass; the rest
 // is for a disk that is slow to make things durable.
 const ANSWER_WITHIN_MS = 10_000;
+
+// What Node gives as the id of a worker that has ended.
+const ENDED = -1;
 
 interface Call {
   readonly untilMs: number;
@@ -84,28 +89,25 @@ export class StoreThread implements StoreDesk {
   async #close(): Promise<void> {
     const worker = this.#worker ?? (await this.#starting?.catch(() => undefined));
     if (worker === undefined) return;
+    await this.#end(worker);
+  }
+
+  // C5
+  async #end(worker: Worker): Promise<void> {
+    if (worker.threadId === ENDED) return;
+    let stopTimer: (() => void) | undefined;
+    const tooLong = new Promise<void>((resolve) => {
+      stopTimer = this.#clock.after(ANSWER_WITHIN_MS, resolve);
+    });
     const ended = new Promise<void>((resolve) => {
       worker.once("exit", () => {
         resolve();
       });
     });
-    try {
-      await this.#send(worker, ["close"]);
-      await ended;
-    } catch {
-      await this.#kill(worker); // It does not answer, or has ended already.
-    }
-  }
-
-  // A thread that hangs in a system call cannot be ended; nobody waits for it for ever.
-  async #kill(worker: Worker): Promise<void> {
-    let stopTimer: (() => void) | undefined;
-    const tooLong = new Promise<void>((resolve) => {
-      stopTimer = this.#clock.after(ANSWER_WITHIN_MS, resolve);
-    });
-    worker.unref();
-    await Promise.race([worker.terminate(), tooLong]);
+    worker.postMessage([0, ["close"]] satisfies Request);
+    await Promise.race([ended, tooLong]);
     stopTimer?.();
+    worker.unref();
   }
 
   #running(): Promise<Worker> {
@@ -150,14 +152,14 @@ export class StoreThread implements StoreDesk {
     try {
       await Promise.race([opened, tooLong]);
     } catch (error) {
-      void this.#kill(worker);
+      void this.#end(worker);
       throw error;
     } finally {
       stopTimer?.();
     }
   }
 
-  #send(worker: Worker, question: Request[1]): Promise<unknown> {
+  #send(worker: Worker, question: WriteQuestion | ReadQuestion): Promise<unknown> {
     return new Promise((answered, failed) => {
       const id = ++this.#lastId;
       const untilMs = this.#clock.monotonicMs() + ANSWER_WITHIN_MS;

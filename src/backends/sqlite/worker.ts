@@ -81,29 +81,31 @@ function answerGroup(open: Store, first: Request): void {
   const writes: [number, WriteQuestion][] = [];
   const reads: [number, ReadQuestion][] = [];
   const replies: Reply[] = [];
-  let closing: number | undefined;
+  let isClosing = false;
   let asks = 0;
   for (let request: Request | undefined = first; request !== undefined; request = next()) {
     const [id, question] = request;
     if (id > 0 && id <= Atomics.load(options.givenUp, 0)) continue; // C4
-    if (question[0] === "close") closing = id;
+    if (question[0] === "close") isClosing = true;
     else if (question[0] === "watch") watch(open, question[1]);
     else if (isRead(question)) reads.push([id, question]);
     else writes.push([id, question]);
     asks += typeof question[1] === "object" ? question[1].length : 1;
-    if (closing !== undefined || asks >= MOST_ASKS_A_GROUP) break;
+    if (isClosing || asks >= MOST_ASKS_A_GROUP) break;
   }
   replies.push(...answers(writes, (questions) => open.write(questions)));
   replies.push(...answers(reads, (questions) => open.read(questions)));
-  if (closing !== undefined) {
-    watch(open, false);
-    clearTimeout(settling);
-    open.close();
-    replies.push([closing, undefined, undefined]);
-  }
   if (replies.length > 0) say(["replies", replies]);
-  if (closing !== undefined) port.close();
+  if (isClosing) close(open);
   else if (open.isUnsettled) settleSoon(open);
+}
+
+// Nothing is left that would keep the thread from ending.
+function close(open: Store): void {
+  watch(open, false);
+  clearTimeout(settling);
+  open.close();
+  port.close();
 }
 
 function settleSoon(open: Store): void {

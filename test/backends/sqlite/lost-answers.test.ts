@@ -19,7 +19,7 @@ describe("an answer that is lost", () => {
       if (!isAnswer || !state.isToDie) return emit(name, ...args);
       state.isToDie = false;
       deaths += 1;
-      void thread.terminate();
+      thread.postMessage(null); // It fails at that.
       return true;
     };
   };
