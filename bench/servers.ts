@@ -127,7 +127,7 @@ export async function startDaemons(
     store = await kind.start();
     const file = join(folder, "bench.toml");
     await writeFile(file, store.toml);
-    const argv = ["dist/stormlock.js", "serve", "--listen", "127.0.0.1:0", "-c", file, ...args];
+    const argv = ["dist/stormlock.cjs", "serve", "--listen", "127.0.0.1:0", "-c", file, ...args];
     for (let n = 0; n < count; n++) servers.push(await Server.start(argv, store.env));
     const settings = settingsOf(store);
     return {

@@ -14,7 +14,7 @@ import {
 import { fileURLToPath } from "node:url";
 import { asFunction, bundle } from "./binary-bundle.js";
 import { nodeRelease } from "./node-release.js";
-import config from "../rolldown.config.js";
+import { commandFiles } from "../rolldown.config.js";
 
 const NODE = "24.21.0";
 const FOLDER = "build/binary";
@@ -22,8 +22,6 @@ const RESULT = "build/stormlock-linux-x64";
 // By this Node finds out that something has been put into it.
 const FUSE = "NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2";
 
-// What lies together for a command that reads files from a disk lies together here.
-const { codeSplitting } = config[0].output;
 const node = nodeRelease(NODE);
 rmSync(FOLDER, { recursive: true, force: true });
 mkdirSync(FOLDER, { recursive: true });
@@ -35,7 +33,8 @@ const [main = "", guardian = "", worker = ""] = await Promise.all(
     "src/backends/sqlite/worker.ts",
   ].map(async (input) => [...(await bundle(input, false)).values()][0]),
 );
-const parts = await bundle({ program: "cmd/stormlock/single-file-program.ts" }, codeSplitting);
+// What lies together for a command that reads files from a disk lies together here.
+const parts = await bundle({ program: "cmd/stormlock/single-file-program.ts" }, commandFiles);
 parts.set("guardian.js", guardian);
 mkdirSync(`${FOLDER}/parts`);
 for (const [name, code] of parts) writeFileSync(`${FOLDER}/parts/${name}`, asFunction(code));

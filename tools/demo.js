@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
-const PROGRAM = fileURLToPath(new URL("../dist/stormlock.js", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../dist/stormlock.cjs", import.meta.url));
 const MOST_MS = 60_000;
 
 const home = mkdtempSync(join(tmpdir(), "stormlock-demo-"));

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import type { FaultName } from "./faults.js";
 import type { StoreName } from "./stores.js";
 
-export const PROGRAM = resolve("dist/stormlock.js");
+export const PROGRAM = resolve("dist/stormlock.cjs");
 
 /** What a wrapper is started for. */
 export interface Place {

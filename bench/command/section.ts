@@ -83,7 +83,7 @@ function asking(way: keyof typeof WHERE, how: readonly string[]): readonly Conte
 }
 
 function stormlock(...words: readonly string[]): readonly string[] {
-  return ["dist/stormlock.js", ...words];
+  return ["dist/stormlock.cjs", ...words];
 }
 
 // One after the other within each round, so that a slower machine hurts all alike.

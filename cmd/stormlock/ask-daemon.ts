@@ -3,6 +3,7 @@ import { isLoopback, parseAddress, type Address } from "../../src/lock/address.j
 import { UnaryClient } from "../../src/rpc/unary-client.js";
 import { QuickTransport } from "../../src/rpc/web/quick-transport.js";
 import { systemClock } from "../../src/system-clock.js";
+import { newLeaseId } from "./lease-id.js";
 import { isSecure } from "./pem.js";
 
 /** A client of the configured daemons. */
@@ -23,7 +24,7 @@ export async function askDaemon(config: ClientConfig, patienceMs: number): Promi
         },
       }),
   );
-  return new UnaryClient({ transports, clock: systemClock, patienceMs });
+  return new UnaryClient({ transports, clock: systemClock, newLeaseId, patienceMs });
 }
 
 // Elsewhere a proxy may be in between, and TLS should be: gRPC knows its way through both.

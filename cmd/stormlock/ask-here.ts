@@ -9,6 +9,7 @@ import { LockService } from "../../src/rpc/service.js";
 import type { Transport } from "../../src/rpc/transport.js";
 import { UnaryClient } from "../../src/rpc/unary-client.js";
 import { systemClock } from "../../src/system-clock.js";
+import { newLeaseId } from "./lease-id.js";
 import type { Output } from "./output.js";
 
 /**
@@ -21,7 +22,7 @@ export async function askHere(
   { patienceMs, isBrief }: { readonly patienceMs: number; readonly isBrief: boolean },
 ): Promise<UnaryClient> {
   const transport = await openHere(config, resource, output, { isBrief });
-  return new UnaryClient({ transports: [transport], clock: systemClock, patienceMs });
+  return new UnaryClient({ transports: [transport], clock: systemClock, newLeaseId, patienceMs });
 }
 
 /** The same service as a daemon's, over the backends of this process. Disposing it closes them. */

@@ -17,7 +17,7 @@ export const config: Run = async (words, scene) => {
     case "show":
       return await show(words, scene);
     default:
-      return await path(words, scene);
+      return path(words, scene);
   }
 };
 
@@ -47,8 +47,8 @@ async function show(words: Words, scene: Scene): Promise<number> {
   return ExitCode.OK;
 }
 
-async function path(words: Words, { output, env }: Scene): Promise<number> {
-  const { file, warnings } = await findConfig(words.value("config"), surroundings(env));
+function path(words: Words, { output, env }: Scene): number {
+  const { file, warnings } = findConfig(words.value("config"), surroundings(env));
   for (const warning of warnings) output.note(warning);
   if (file === undefined) {
     output.no("no-file", "there is no configuration file: built-in defaults apply");

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { promises as files } from "node:fs"; // loaded at its first use
 import type { ClientConfig } from "../../src/config/index.js";
 import { ConfigError, UnusableConfigError } from "../../src/config/errors.js";
 import { LockError } from "../../src/lock/errors.js";
@@ -20,7 +20,7 @@ export async function readPem(use: PemUse, path: string): Promise<Buffer> {
     );
   let pem: Buffer;
   try {
-    pem = await readFile(path);
+    pem = await files.readFile(path);
   } catch (thrown) {
     const { code, message } = thrown as NodeJS.ErrnoException;
     throw complain(code === "ENOENT" ? "no such file" : message, thrown);

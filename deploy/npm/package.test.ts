@@ -44,7 +44,7 @@ it("has the program, the API and the pages, and nothing of the workshop", () => 
   expect(paths).toEqual(
     expect.arrayContaining([
       ...["README.md", "LICENSE", "CHANGELOG.md", "package.json", "docs/hold.md"],
-      ...["dist/stormlock.js", "dist/guardian.js", "dist/sqlite-worker.js"],
+      ...["dist/stormlock.cjs", "dist/guardian.cjs", "dist/sqlite-worker.js"],
       ...["dist/index.js", "dist/types/index.d.ts", "proto/stormlock/v1/lock.proto"],
     ]),
   );

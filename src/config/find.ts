@@ -1,4 +1,4 @@
-import { lstat, stat } from "node:fs/promises";
+import { lstatSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { xdgFolder } from "./builtin.js";
 import type { Dialect } from "./document.js";
@@ -39,12 +39,12 @@ interface Place {
  * @param flag the value of -c
  * @throws ConfigError when a file that was named is missing, or one that is there cannot be used
  */
-export async function findConfig(flag: string | undefined, around: Surroundings): Promise<Found> {
+export function findConfig(flag: string | undefined, around: Surroundings): Found {
   const { env, home, cwd } = around;
-  if (flag !== undefined) return { file: await namedFile("--config", flag, cwd), warnings: [] };
+  if (flag !== undefined) return { file: namedFile("--config", flag, cwd), warnings: [] };
   const variable = env["STORMLOCK_CONFIG"] ?? "";
   if (variable !== "") {
-    return { file: await namedFile("STORMLOCK_CONFIG", variable, cwd), warnings: [] };
+    return { file: namedFile("STORMLOCK_CONFIG", variable, cwd), warnings: [] };
   }
 
   const warnings: string[] = [];
@@ -56,16 +56,16 @@ export async function findConfig(flag: string | undefined, around: Surroundings)
     { path: join(home, ".stormlock.cfg"), isShared: false },
   ];
   for (const place of places) {
-    const file = await fileAt(place, around, warnings);
+    const file = fileAt(place, around, warnings);
     if (file !== undefined) return { file, warnings };
   }
   return { file: undefined, warnings };
 }
 
-async function namedFile(key: string, written: string, cwd: string): Promise<ConfigFile> {
+function namedFile(key: string, written: string, cwd: string): ConfigFile {
   const path = resolve(cwd, written);
   try {
-    const { isDirectory } = await kindOf(path);
+    const { isDirectory } = kindOf(path);
     if (isDirectory) throw unusable(path, "a folder", "a configuration file", key);
   } catch (error) {
     if (isMissing(error)) throw unusable(path, "no such file", "a configuration file", key);
@@ -75,14 +75,14 @@ async function namedFile(key: string, written: string, cwd: string): Promise<Con
   return { path, dialect: dialectOf(path) };
 }
 
-async function fileAt(
+function fileAt(
   { path, isShared }: Place,
   { uid }: Surroundings,
   warnings: string[],
-): Promise<ConfigFile | undefined> {
+): ConfigFile | undefined {
   const owners = isShared && uid !== undefined ? [0, uid] : undefined;
   try {
-    const { isDirectory, ownedBy } = await kindOf(path);
+    const { isDirectory, ownedBy } = kindOf(path);
     const stranger = ownedBy.find((owner) => owners?.includes(owner) === false);
     if (stranger !== undefined) {
       warnings.push(
@@ -105,11 +105,13 @@ async function fileAt(
 }
 
 // A link counts as well as what it leads to: either one's owner decides what is read.
-async function kindOf(
-  path: string,
-): Promise<{ readonly isDirectory: boolean; readonly ownedBy: readonly number[] }> {
-  const link = await lstat(path);
-  const target = link.isSymbolicLink() ? await stat(path) : link;
+// Not asynchronous: a command is over before Node has loaded what that takes.
+function kindOf(path: string): {
+  readonly isDirectory: boolean;
+  readonly ownedBy: readonly number[];
+} {
+  const link = lstatSync(path);
+  const target = link.isSymbolicLink() ? statSync(path) : link;
   return { isDirectory: target.isDirectory(), ownedBy: [link.uid, target.uid] };
 }
 

@@ -21,7 +21,7 @@ export interface LoadOptions
  * @throws ConfigError with all complaints
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
-  const { file, warnings } = await findConfig(options.configFlag, options);
+  const { file, warnings } = findConfig(options.configFlag, options);
   const read = file === undefined ? undefined : await readConfig(file, options.env);
   return await settleConfig({ ...options, file: read, warnings });
 }

@@ -1,4 +1,5 @@
-import { open, type FileHandle } from "node:fs/promises";
+import { promises as files } from "node:fs"; // loaded at its first use: most commands read none
+import type { FileHandle } from "node:fs/promises";
 import type { Document } from "./document.js";
 import { ConfigError } from "./errors.js";
 import { understand, type FileConfig } from "./file-config.js";
@@ -27,7 +28,7 @@ async function readText({ path, owners }: ConfigFile): Promise<string> {
   const unusable = (found: string, expected: string, cause?: unknown): ConfigError =>
     new ConfigError([{ file: path, key: "the file", found, expected }], cause);
   try {
-    await using file = await open(path, "r");
+    await using file = await files.open(path, "r");
     const { uid } = await file.stat();
     // Looked at again, now that nobody can put another file in its place.
     if (owners?.includes(uid) === false) {

@@ -81,6 +81,8 @@ export interface UnaryClientOptions {
   readonly clock: Clock;
   /** From 0 up to 1, below it; Math.random unless given. */
   readonly random?: () => number;
+  /** Makes lease ids, of at least 128 random bits; Node's own cryptography does unless given. */
+  readonly newLeaseId?: () => string;
   /** Who asks, unless an acquire says otherwise. */
   readonly principal?: string;
   /**

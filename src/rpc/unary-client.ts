@@ -37,12 +37,14 @@ export class UnaryClient implements AsyncDisposable {
   readonly #transports: readonly UnaryTransport[];
   readonly #clock: Clock;
   readonly #principal: string;
+  readonly #newLeaseId: () => string;
   readonly #asker: Asker;
 
   constructor({
     transports,
     clock,
     random = Math.random,
+    newLeaseId: makeLeaseId = newLeaseId,
     principal = "",
     patienceMs = DEFAULT_PATIENCE_MS,
   }: UnaryClientOptions) {
@@ -51,6 +53,7 @@ export class UnaryClient implements AsyncDisposable {
     this.#transports = transports;
     this.#clock = clock;
     this.#principal = principal;
+    this.#newLeaseId = makeLeaseId;
     this.#asker = new Asker({ transports, clock, random, patienceMs });
   }
 
@@ -59,7 +62,7 @@ export class UnaryClient implements AsyncDisposable {
     const { signal } = options;
     const waitMs = Math.min(checkWait(options.waitMs ?? 0), LIMITS.waitMs);
     const waitUntilMs = this.#clock.monotonicMs() + waitMs;
-    const asked = { leaseId: options.leaseId ?? newLeaseId(), isUncertain: false };
+    const asked = { leaseId: options.leaseId ?? this.#newLeaseId(), isUncertain: false };
     const attempt = async (transport: UnaryTransport): Promise<AcquireResult> => {
       const sentAtMs = this.#clock.monotonicMs();
       const waitLeftMs = Math.max(0, waitUntilMs - sentAtMs);
@@ -85,7 +88,7 @@ export class UnaryClient implements AsyncDisposable {
         // A first attempt was granted and taken back after its answer was lost. Nobody has
         // believed in that lease, so a new one is as good.
         if (error.kind === "lease-lost" && asked.isUncertain && options.leaseId === undefined) {
-          asked.leaseId = newLeaseId();
+          asked.leaseId = this.#newLeaseId();
           asked.isUncertain = false;
           throw new LockError("unavailable", error.message, { cause: error });
         }

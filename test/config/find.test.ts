@@ -35,11 +35,13 @@ async function put(path: string, text = "[default]\n"): Promise<string> {
   return whole;
 }
 
-async function refusal(work: Promise<unknown>): Promise<string> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
+async function refusal(work: () => unknown): Promise<string> {
+  let error: unknown;
+  try {
+    await work();
+  } catch (thrown) {
+    error = thrown;
+  }
   if (!(error instanceof ConfigError)) throw new Error(`not refused: ${String(error)}`);
   expect(error.isUsage).toBe(false);
   return error.message.replaceAll(folder, "");
@@ -50,8 +52,8 @@ function pathOf({ file }: Found): string | undefined {
 }
 
 describe("the configuration is", () => {
-  test("nothing where there is none, which is no mistake", async () => {
-    expect(await findConfig(undefined, around)).toEqual({ file: undefined, warnings: [] });
+  test("nothing where there is none, which is no mistake", () => {
+    expect(findConfig(undefined, around)).toEqual({ file: undefined, warnings: [] });
   });
 
   test("the flag's, the variable's, ours, then the older tool's places in their order", async () => {
@@ -63,13 +65,13 @@ describe("the configuration is", () => {
     ];
     for (const path of order) {
       await put(path);
-      expect(pathOf(await findConfig(undefined, around))).toBe(`/${path}`);
+      expect(pathOf(findConfig(undefined, around))).toBe(`/${path}`);
     }
     await put("cwd/named.toml");
     const withVariable = { ...around, env: { STORMLOCK_CONFIG: "named.toml" } };
-    expect(pathOf(await findConfig(undefined, withVariable))).toBe("/cwd/named.toml");
+    expect(pathOf(findConfig(undefined, withVariable))).toBe("/cwd/named.toml");
     await put("cwd/flag.ini");
-    const found = await findConfig("flag.ini", withVariable);
+    const found = findConfig("flag.ini", withVariable);
     expect(pathOf(found)).toBe("/cwd/flag.ini");
     expect(found.file?.dialect).toBe("ini");
   });
@@ -77,17 +79,17 @@ describe("the configuration is", () => {
   test("under $XDG_CONFIG_HOME, when that is absolute", async () => {
     await put("xdg/stormlock.cfg");
     await put("home/.config/stormlock.cfg");
-    const found = (value: string): Promise<Found> =>
+    const found = (value: string): Found =>
       findConfig(undefined, { ...around, env: { XDG_CONFIG_HOME: value } });
-    expect(pathOf(await found(join(folder, "xdg")))).toBe("/xdg/stormlock.cfg");
-    expect(pathOf(await found("xdg"))).toBe("/home/.config/stormlock.cfg");
-    expect(pathOf(await found(""))).toBe("/home/.config/stormlock.cfg");
+    expect(pathOf(found(join(folder, "xdg")))).toBe("/xdg/stormlock.cfg");
+    expect(pathOf(found("xdg"))).toBe("/home/.config/stormlock.cfg");
+    expect(pathOf(found(""))).toBe("/home/.config/stormlock.cfg");
     await put("xdg/stormlock/config.toml");
-    expect(pathOf(await found(join(folder, "xdg")))).toBe("/xdg/stormlock/config.toml");
+    expect(pathOf(found(join(folder, "xdg")))).toBe("/xdg/stormlock/config.toml");
   });
 
-  test("not the variable's when that is empty", async () => {
-    const found = await findConfig(undefined, { ...around, env: { STORMLOCK_CONFIG: "" } });
+  test("not the variable's when that is empty", () => {
+    const found = findConfig(undefined, { ...around, env: { STORMLOCK_CONFIG: "" } });
     expect(found.file).toBeUndefined();
   });
 
@@ -99,28 +101,28 @@ describe("the configuration is", () => {
     ["cfg", "toml"],
   ])("%s is read as %s", async (name, dialect) => {
     await put(`cwd/${name}`);
-    expect((await findConfig(name, around)).file?.dialect).toBe(dialect);
+    expect(findConfig(name, around).file?.dialect).toBe(dialect);
   });
 });
 
 describe("a file that was named is refused", () => {
   test("when it is missing", async () => {
-    expect(await refusal(findConfig("nope.toml", around))).toBe(
+    expect(await refusal(() => findConfig("nope.toml", around))).toBe(
       "--config: found /cwd/nope.toml: no such file; expected a configuration file",
     );
     const env = { STORMLOCK_CONFIG: "/nope/x.toml" };
-    expect(await refusal(findConfig(undefined, { ...around, env }))).toBe(
+    expect(await refusal(() => findConfig(undefined, { ...around, env }))).toBe(
       "STORMLOCK_CONFIG: found /nope/x.toml: no such file; expected a configuration file",
     );
   });
 
   test("when it is a folder, or a circle of links", async () => {
-    expect(await refusal(findConfig(".", around))).toBe(
+    expect(await refusal(() => findConfig(".", around))).toBe(
       "--config: found /cwd: a folder; expected a configuration file",
     );
     await symlink("b", join(around.cwd, "a"));
     await symlink("a", join(around.cwd, "b"));
-    expect(await refusal(findConfig("a", around))).toBe(
+    expect(await refusal(() => findConfig("a", around))).toBe(
       "--config: found /cwd/a: a circle of links; expected a file that can be read",
     );
   });
@@ -128,7 +130,7 @@ describe("a file that was named is refused", () => {
 
 test("a folder where our file should be is refused, not passed over", async () => {
   await mkdir(join(around.home, ".config/stormlock/config.toml"), { recursive: true });
-  expect(await refusal(findConfig(undefined, around))).toBe(
+  expect(await refusal(() => findConfig(undefined, around))).toBe(
     "/home/.config/stormlock/config.toml: the file: found a folder; expected a configuration file, or nothing",
   );
 });
@@ -136,7 +138,7 @@ test("a folder where our file should be is refused, not passed over", async () =
 test.skipIf(!isRoot)("any named file will do, whoever owns it (as root)", async () => {
   const path = await put("cwd/.stormlock.cfg");
   await chown(path, STRANGER, STRANGER);
-  const { file, warnings } = await findConfig(".stormlock.cfg", around);
+  const { file, warnings } = findConfig(".stormlock.cfg", around);
   expect(warnings).toEqual([]);
   if (file === undefined) throw new Error("not found");
   expect((await readConfig(file, {})).complaints).toEqual([]);
@@ -151,7 +153,7 @@ describe.skipIf(!isRoot)("./.stormlock.cfg (as root)", () => {
   ])("of %s is read", async (_who, owner) => {
     const path = await put("cwd/.stormlock.cfg");
     await chown(path, owner, owner);
-    const { file, warnings } = await findConfig(undefined, { ...around, uid });
+    const { file, warnings } = findConfig(undefined, { ...around, uid });
     expect([file?.path, warnings]).toEqual([path, []]);
   });
 
@@ -160,7 +162,7 @@ describe.skipIf(!isRoot)("./.stormlock.cfg (as root)", () => {
     await chown(path, STRANGER, STRANGER);
     const own = await put("home/.stormlock.cfg");
     for (const caller of [uid, 0]) {
-      const { file, warnings } = await findConfig(undefined, { ...around, uid: caller });
+      const { file, warnings } = findConfig(undefined, { ...around, uid: caller });
       expect(file?.path).toBe(own);
       expect(warnings).toEqual([
         `${path}: ignored, since it belongs to user 12345 and not to you or root; name it with -c to use it`,
@@ -174,20 +176,20 @@ describe.skipIf(!isRoot)("./.stormlock.cfg (as root)", () => {
     await chown(target, uid, uid);
     await symlink(target, path);
     await lchown(path, STRANGER, STRANGER);
-    expect((await findConfig(undefined, { ...around, uid })).file).toBeUndefined();
+    expect(findConfig(undefined, { ...around, uid }).file).toBeUndefined();
     await lchown(path, uid, uid);
-    expect((await findConfig(undefined, { ...around, uid })).file?.path).toBe(path);
+    expect(findConfig(undefined, { ...around, uid }).file?.path).toBe(path);
     await chown(target, STRANGER, STRANGER);
-    expect((await findConfig(undefined, { ...around, uid })).file).toBeUndefined();
+    expect(findConfig(undefined, { ...around, uid }).file).toBeUndefined();
   });
 
   test("that changed hands after it was found is refused when it is read", async () => {
     const path = await put("cwd/.stormlock.cfg");
     await chown(path, uid, uid);
-    const { file } = await findConfig(undefined, { ...around, uid });
+    const { file } = findConfig(undefined, { ...around, uid });
     if (file === undefined) throw new Error("not found");
     await chown(path, STRANGER, STRANGER);
-    expect(await refusal(readConfig(file, {}))).toBe(
+    expect(await refusal(() => readConfig(file, {}))).toBe(
       "/cwd/.stormlock.cfg: the file: found a file of user 12345; expected one of your own",
     );
   });
@@ -195,7 +197,7 @@ describe.skipIf(!isRoot)("./.stormlock.cfg (as root)", () => {
   test("is not asked for its owner where users have no numbers", async () => {
     const path = await put("cwd/.stormlock.cfg");
     await chown(path, STRANGER, STRANGER);
-    expect((await findConfig(undefined, { ...around, uid: undefined })).file?.path).toBe(path);
+    expect(findConfig(undefined, { ...around, uid: undefined }).file?.path).toBe(path);
   });
 });
 
@@ -206,14 +208,14 @@ describe("a file that cannot be read", () => {
   });
 
   test("is named, with the reason", async () => {
-    expect(await refusal(readConfig(file("cwd"), {}))).toBe(
+    expect(await refusal(() => readConfig(file("cwd"), {}))).toBe(
       "/cwd: the file: found a folder; expected a file that can be read",
     );
     await writeFile(join(folder, "latin1.toml"), Buffer.from([0x5b, 0xe4, 0x5d]));
-    expect(await refusal(readConfig(file("latin1.toml"), {}))).toBe(
+    expect(await refusal(() => readConfig(file("latin1.toml"), {}))).toBe(
       "/latin1.toml: the file: found bytes that are not UTF-8; expected UTF-8",
     );
-    expect(await refusal(readConfig({ path: "/dev/zero", dialect: "toml" }, {}))).toBe(
+    expect(await refusal(() => readConfig({ path: "/dev/zero", dialect: "toml" }, {}))).toBe(
       "/dev/zero: the file: found more than 1048576 bytes; expected a configuration file",
     );
   });
@@ -223,9 +225,9 @@ describe("a file that cannot be read", () => {
     async () => {
       const path = await put("home/.stormlock.cfg");
       await chmod(path, 0);
-      const { file: found } = await findConfig(undefined, around);
+      const { file: found } = findConfig(undefined, around);
       if (found === undefined) throw new Error("not found");
-      expect(await refusal(readConfig(found, {}))).toBe(
+      expect(await refusal(() => readConfig(found, {}))).toBe(
         "/home/.stormlock.cfg: the file: found no permission to read it; expected a file that can be read",
       );
     },

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { toLine, type ToGuardian } from "../../cmd/stormlock/hold/guardian-messages.js";
 import { hostNow, later } from "../../cmd/stormlock/hold/host-time.js";
 
-const PROGRAM = resolve("dist/guardian.js");
+const PROGRAM = resolve("dist/guardian.cjs");
 
 describe("the guardian as it is shipped", () => {
   test("loads Node's built-ins and nothing else", () => {

@@ -45,7 +45,7 @@ async function partsOf(argv: readonly string[]): Promise<string[]> {
 
 describe("a command loads only what it uses", () => {
   it("of the parts that the bundle has", async () => {
-    const files = (await readdir("dist")).filter((name) => name.endsWith(".js"));
+    const files = (await readdir("dist")).filter((name) => name.endsWith(".cjs"));
     const texts = await Promise.all(files.map((name) => readFile(join("dist", name), "utf8")));
     for (const mark of Object.values(MARKS)) {
       expect(

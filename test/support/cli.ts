@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { constants, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 
-export const PROGRAM = resolve("dist/stormlock.js");
+export const PROGRAM = resolve("dist/stormlock.cjs");
 
 // Longer than any command here may take.
 const MOST_MS = 60_000;

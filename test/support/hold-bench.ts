@@ -190,7 +190,7 @@ function clearAway(notes: readonly Note[]): void {
 }
 
 export function isGuardian(pid: number): boolean {
-  return runsProgram(pid, "guardian.js");
+  return runsProgram(pid, "guardian.cjs");
 }
 
 function runsProgram(pid: number, program: string): boolean {

@@ -34,7 +34,7 @@ mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 bind "$node" /opt/bin/node ro
 bind "$checkout" /opt/stormlock ro
-printf '#!/bin/sh\nexec /opt/bin/node /opt/stormlock/dist/stormlock.js "$@"\n' >"$root/stormlock"
+printf '#!/bin/sh\nexec /opt/bin/node /opt/stormlock/dist/stormlock.cjs "$@"\n' >"$root/stormlock"
 chmod 755 "$root/stormlock"
 while [ "$1" != -- ]; do
   bind "$1" "$2" "$3"

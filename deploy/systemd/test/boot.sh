@@ -57,7 +57,7 @@ mount --bind "$shared" "$root/srv"
 rm -f "$root/usr/local/bin/node" "$root/usr/local/bin/stormlock"
 touch "$root/usr/local/bin/node"
 mount --bind "$node" "$root/usr/local/bin/node"
-ln -s /opt/stormlock/dist/stormlock.js "$root/usr/local/bin/stormlock"
+ln -s /opt/stormlock/dist/stormlock.cjs "$root/usr/local/bin/stormlock"
 : > "$root/etc/machine-id"
 hostname "$cgroup"
 ip link set lo up

@@ -12,13 +12,14 @@ const NOBODY = new Int32Array(new SharedArrayBuffer(4));
  * Blocks the thread. Throws StoreFault "busy", or what the attempt throws.
  */
 export function patiently<T>(busyMs: number, attempt: () => T): T {
-  const startedMs = performance.now();
+  const started = process.hrtime();
   for (;;) {
     try {
       return attempt();
     } catch (error) {
       if (!isBusy(error)) throw error;
-      const waitedMs = performance.now() - startedMs;
+      const [seconds, nanoseconds] = process.hrtime(started);
+      const waitedMs = seconds * 1000 + nanoseconds / 1e6;
       if (waitedMs >= busyMs) throw new StoreFault("busy", Math.round(waitedMs));
       const pauseMs = RETRY_MS.least + Math.random() * (RETRY_MS.most - RETRY_MS.least);
       Atomics.wait(NOBODY, 0, 0, pauseMs);
