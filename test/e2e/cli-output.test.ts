@@ -84,7 +84,7 @@ describe("debugging", () => {
     expect(plain.stderr).not.toMatch(/^ *(?:stormlock: +)?at /mu);
     const debug = await home.run(argv, { env: { STORMLOCK_DEBUG: "1" } });
     expect(debug.code).toBe(plain.code);
-    expect(debug.stderr).toMatch(/ at .*\.js:[0-9]+/u);
+    expect(debug.stderr).toMatch(/ at .*\.cjs:[0-9]+/u);
   });
 });
 
