@@ -91,7 +91,10 @@ export class Reader implements AsyncDisposable {
     for (const folder of ["results", "bin", "home"]) await mkdir(join(this.#folder, folder));
     const checkout = ["dist", "node_modules", "proto", "src", "tools", "docs", "package.json"];
     for (const name of checkout) await symlink(join(ROOT, name), join(this.#folder, name));
-    await this.#program("stormlock", `exec "${process.execPath}" "${ROOT}/dist/stormlock.cjs" "$@"`);
+    await this.#program(
+      "stormlock",
+      `exec "${process.execPath}" "${ROOT}/dist/stormlock.cjs" "$@"`,
+    );
     // What installs and builds has been done, and the tests are running.
     await this.#program(
       "npm",
