@@ -20,6 +20,8 @@ type desk struct {
 	nowMs float64
 	k     *keeper
 	links []*paperLink
+	// What becomes of every stream while time passes, if anything.
+	refusal *Error
 }
 
 type paperLink struct {
@@ -66,6 +68,9 @@ func (d *desk) pass(ms float64) {
 	d.Helper()
 	untilMs := d.nowMs + ms
 	for range 10_000 {
+		if d.refusal != nil && !d.link().isClosed {
+			d.link().closed(d.refusal)
+		}
 		d.k.look(d.nowMs)
 		nextMs := max(d.k.nextMs(d.nowMs), d.nowMs)
 		if nextMs > untilMs {
@@ -99,6 +104,14 @@ func (d *desk) ack(seq uint64) {
 	ack := &pb.HeartbeatAck{Seq: seq, ValidShare: 1}
 	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_HeartbeatAck{HeartbeatAck: ack}})
 }
+
+// queue tells of a place in a queue.
+func (d *desk) queue(resource string) {
+	queued := &pb.Queued{Resource: resource, Position: 1, Ttl: durationpb.New(3 * time.Second)}
+	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Queued{Queued: queued}})
+}
+
+var refused = &Error{Kind: ErrUnavailable, Message: "a: connection refused", isUnheard: true}
 
 // said is what has been said on the newest stream, in short.
 func (d *desk) said() string {
@@ -345,17 +358,47 @@ func TestADaemonThatIsGoneIsAskedAgainOnceASecondAtTheLeast(t *testing.T) {
 
 func TestAWaitEndsWhenNobodyAnswersForTooLong(t *testing.T) {
 	d := newDesk(t, 2)
+	d.refusal = refused
 	w := d.hold("r")
 	for range 2000 {
 		if w.isDecided {
 			break
 		}
-		if !d.link().isClosed {
-			d.link().closed(&Error{Kind: ErrUnavailable, Message: "a: connection refused", isUnheard: true})
-		}
 		d.pass(10)
 	}
 	if !errors.Is(w.outcome, ErrUnavailable) || d.nowMs < 9900 || d.nowMs > 11_000 {
 		t.Fatalf("after %v ms: %v", d.nowMs, w.outcome)
+	}
+}
+
+func TestAWaitThatHasStoodInAQueueOutlastsItsDaemon(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r")
+	d.queue("r")
+	id := w.leaseID
+	d.refusal = refused
+	d.pass(600_000)
+	d.refusal = nil
+	d.pass(1000)
+	if w.isDecided || w.leaseID != id {
+		t.Fatalf("it is not asked for again as before: %v", w.outcome)
+	}
+	d.grant(w, d.k.seq)
+	d.expectHeld(w, true)
+}
+
+func TestAWaitThatHasStoodInAQueueEndsFiveSecondsAfterItsEndWhenNobodyAnswers(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r", Wait(time.Minute))
+	d.queue("r")
+	d.refusal = refused
+	d.pass(64_999)
+	if w.isDecided {
+		t.Fatalf("after %v ms: %v", d.nowMs, w.outcome)
+	}
+	d.pass(1)
+	d.k.look(d.nowMs)
+	if !errors.Is(w.outcome, ErrUnavailable) || w.outcome.Error() != refused.Message {
+		t.Fatalf("it ends with %v", w.outcome)
 	}
 }

@@ -68,8 +68,13 @@ func (k *keeper) isPutOff() bool {
 }
 
 // patienceEndsMs is when a wait is to be given up. A daemon with nothing to say is no reason, only
-// one that leaves a heartbeat unanswered. A wait that is over is refused by the daemon itself.
+// one that leaves a heartbeat unanswered; and not that either for who has stood in a queue: a daemon
+// that is restarted, however long it takes, ends no wait. A wait that is over is refused by the daemon
+// itself.
 func (k *keeper) patienceEndsMs(w *wish) float64 {
+	if w.hasQueued {
+		return w.giveUpAtMs()
+	}
 	sinceMs := max(w.sinceMs, k.aloneSinceMs)
 	return min(sinceMs+max(k.patienceMs, k.silenceMs()), w.giveUpAtMs())
 }

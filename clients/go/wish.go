@@ -66,6 +66,7 @@ type wish struct {
 	isSaid      bool // Whether it has been said on the present stream what is to be said.
 	sayAtMs     float64
 	standing    standing
+	hasQueued   bool   // A daemon has given it a place.
 	trouble     string // Why a daemon could not answer.
 	places      chan place
 	outcome     error         // Why it is not held; nil when it is.

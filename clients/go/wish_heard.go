@@ -33,6 +33,7 @@ func (w *wish) onPlace(message *pb.Queued) {
 	if ttl := message.GetTtl(); ttl != nil {
 		w.ttlMs = millis(ttl.AsDuration())
 	}
+	w.hasQueued = true
 	holder := leaseInfo(message.GetHolder())
 	if holder != nil {
 		w.standing = queued
