@@ -147,7 +147,7 @@ func (k *keeper) add(
 	nowMs := k.nowMs()
 	k.look(nowMs)
 	if earlier := k.wishes[resource]; earlier != nil {
-		if earlier.phase == asking || earlier.phase == holding {
+		if earlier.isWanted() {
 			return nil, nil, invalid("resource", resource+" is held or awaited by this client already")
 		}
 		return nil, earlier, nil

@@ -286,6 +286,24 @@ func TestWhoReleasesStopsBelievingBeforeItIsSaid(t *testing.T) {
 	}
 }
 
+func TestAReleaseOfAShortLeaseHurriesNoDaemonThatKeepsLongerOnes(t *testing.T) {
+	d := newDesk(t, 2)
+	long := d.hold("long", TTL(time.Minute))
+	d.grant(long, 1)
+	d.ack(2)
+	short := d.hold("short")
+	d.grant(short, 3)
+	d.ack(4)
+	d.k.release(short)
+	d.pass(2500) // As a daemon may take whose stores are slow, with leases of a minute.
+	d.ack(5)
+	d.pass(4000) // Nobody has answered the release.
+	if len(d.links) != 1 || short.phase != over {
+		t.Fatal("the daemon was left as silent")
+	}
+	d.expectHeld(long, true)
+}
+
 func TestWhatIsGoneWhenItIsReleasedIsLostUnlessAReleaseWentUnanswered(t *testing.T) {
 	for _, story := range []struct {
 		failure *Error // What becomes of the first release.

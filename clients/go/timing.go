@@ -4,13 +4,21 @@ import "math"
 
 // When the keeper must look again, and what its waits are measured by.
 
-// periodMs is how often heartbeats are due, as the shortest ttl of all wants it.
+// periodMs is how often heartbeats are due, as the shortest ttl wants it of all that is wanted. What
+// is being released counts only where there is nothing else: the daemon, which keeps it no longer,
+// takes the time for its acknowledgements that the others leave it.
 func (k *keeper) periodMs() float64 {
-	shortestMs := math.Inf(1)
+	wantedMs, shortestMs := math.Inf(1), math.Inf(1)
 	for _, w := range k.wishes {
 		shortestMs = min(shortestMs, w.ttlMs)
+		if w.isWanted() {
+			wantedMs = min(wantedMs, w.ttlMs)
+		}
 	}
-	return max(min(shortestMs/3, longestPeriodMs), shortestPeriodMs)
+	if math.IsInf(wantedMs, 1) {
+		wantedMs = shortestMs
+	}
+	return max(min(wantedMs/3, longestPeriodMs), shortestPeriodMs)
 }
 
 // silenceMs is how long a daemon that is being talked to has to answer.
@@ -56,7 +64,7 @@ func (k *keeper) urgentAtMs(nowMs float64) float64 {
 func (k *keeper) isPutOff() bool {
 	isPutOff := false
 	for _, w := range k.wishes {
-		if w.phase != asking && w.phase != holding {
+		if !w.isWanted() {
 			continue
 		}
 		if w.standing == queued {

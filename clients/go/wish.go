@@ -90,6 +90,9 @@ func newWish(ctx context.Context, resource string, settings settings, nowMs floa
 	return w
 }
 
+// isWanted tells whether it is asked for or held, and not on its way out.
+func (w *wish) isWanted() bool { return w.phase == asking || w.phase == holding }
+
 // isOpen tells whether its caller still waits to hear.
 func (w *wish) isOpen(nowMs float64) bool {
 	if w.phase == holding {
