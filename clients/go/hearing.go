@@ -112,13 +112,14 @@ func (k *keeper) onGranted(nowMs float64, granted *pb.Granted) {
 	k.mustBeat = true
 }
 
-// wishOf is the one that a message speaks of, if it still is the one.
+// wishOf is the one that a message speaks of, if it still is the one. What is over is heard of no
+// more, though it stays until the next look.
 func (k *keeper) wishOf(message interface {
 	GetResource() string
 	GetLeaseId() string
 }) *wish {
 	w := k.wishes[message.GetResource()]
-	if w == nil || w.leaseID != message.GetLeaseId() {
+	if w == nil || w.leaseID != message.GetLeaseId() || w.phase == over {
 		return nil
 	}
 	return w

@@ -333,14 +333,16 @@ func TestWhatIsGoneWhenItIsReleasedIsLostUnlessAReleaseWentUnanswered(t *testing
 }
 
 func TestAPlaceThatNamesNoTTLBringsNoFloodOfHeartbeats(t *testing.T) {
-	d := newDesk(t, 1)
-	d.hold("r", TTL(30*time.Second))
-	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Queued{
-		Queued: &pb.Queued{Resource: "r", Position: 1},
-	}})
-	d.ack(1)
-	d.pass(9900)
-	d.expectSaid("beat 1, acquire r")
+	for _, ttl := range []*durationpb.Duration{nil, {}} {
+		d := newDesk(t, 1)
+		d.hold("r", TTL(30*time.Second))
+		d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Queued{
+			Queued: &pb.Queued{Resource: "r", Position: 1, Ttl: ttl},
+		}})
+		d.ack(1)
+		d.pass(9900)
+		d.expectSaid("beat 1, acquire r")
+	}
 }
 
 func TestAGrantThatNobodyWaitsForAnyMoreIsGivenBack(t *testing.T) {
@@ -353,6 +355,21 @@ func TestAGrantThatNobodyWaitsForAnyMoreIsGivenBack(t *testing.T) {
 		t.Fatalf("said: %s", said)
 	}
 	d.expectHeld(w, false)
+}
+
+func TestWhatIsOverIsNotAskedForAgainWhateverIsSaidOfIt(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r", Wait(0))
+	denied := &pb.Denied{Resource: "r", LeaseId: w.leaseID, Reason: pb.DenialReason_DENIAL_REASON_LOCK_HELD}
+	lost := &pb.Lost{Resource: "r", LeaseId: w.leaseID}
+	// Both are read before anybody looks.
+	d.link().heard(&pb.HoldResponse{Kind: &pb.HoldResponse_Denied{Denied: denied}})
+	d.link().heard(&pb.HoldResponse{Kind: &pb.HoldResponse_Lost{Lost: lost}})
+	d.pass(1000)
+	if !errors.Is(w.outcome, ErrHeld) || w.phase != over {
+		t.Fatalf("it is refused with %v, and goes on", w.outcome)
+	}
+	d.expectSaid("beat 1, acquire r")
 }
 
 func TestADaemonThatIsGoneIsAskedAgainOnceASecondAtTheLeast(t *testing.T) {

@@ -30,8 +30,8 @@ func (w *wish) onPlace(message *pb.Queued) {
 	if w.phase != asking {
 		return
 	}
-	if ttl := message.GetTtl(); ttl != nil {
-		w.ttlMs = millis(ttl.AsDuration())
+	if ttl := message.GetTtl().AsDuration(); ttl > 0 { // Without one no flood of heartbeats.
+		w.ttlMs = millis(ttl)
 	}
 	w.hasQueued = true
 	holder := leaseInfo(message.GetHolder())
