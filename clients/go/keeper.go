@@ -170,9 +170,7 @@ func (k *keeper) await(ctx context.Context, w *wish) (*wish, error) {
 		case <-w.decided:
 			return w, w.outcome
 		case at := <-w.places:
-			if w.onQueued != nil {
-				w.onQueued(at.position, at.holder)
-			}
+			k.callOut(w, at)
 		case <-ctx.Done():
 			k.mu.Lock()
 			w.refuse(k.nowMs(), gaveUp(ctx, w.resource))
@@ -182,6 +180,22 @@ func (k *keeper) await(ctx context.Context, w *wish) (*wish, error) {
 			return w, w.outcome
 		}
 	}
+}
+
+// callOut calls the caller's function. When that panics, nobody is there any more to release what may
+// yet be granted.
+func (k *keeper) callOut(w *wish, at place) {
+	if w.onQueued == nil {
+		return
+	}
+	hasReturned := false
+	defer func() {
+		if !hasReturned {
+			k.release(w)
+		}
+	}()
+	w.onQueued(at.position, at.holder)
+	hasReturned = true
 }
 
 func gaveUp(ctx context.Context, resource string) *Error {

@@ -345,6 +345,28 @@ func TestAPlaceThatNamesNoTTLBringsNoFloodOfHeartbeats(t *testing.T) {
 	}
 }
 
+func TestLabelsAreThoseOfWhenTheyWereGiven(t *testing.T) {
+	d := newDesk(t, 1)
+	labels := map[string]string{"team": "a"}
+	d.hold("r", Labels(labels))
+	labels["team"] = "b"
+	if sent := d.link().said[1].GetAcquire().GetLabels(); sent["team"] != "a" {
+		t.Fatalf("the labels are %v", sent)
+	}
+}
+
+func TestWhoseCallbackPanicsLeavesNothingBehind(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r", OnQueued(func(int, *LeaseInfo) { panic("the caller's own") }))
+	d.queue("r")
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = d.k.await(context.Background(), w)
+	}()
+	d.k.look(d.nowMs)
+	d.expectSaid("beat 1, acquire r, beat 2, release r")
+}
+
 func TestAGrantThatNobodyWaitsForAnyMoreIsGivenBack(t *testing.T) {
 	d := newDesk(t, 1)
 	w := d.hold("r")

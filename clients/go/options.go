@@ -1,6 +1,7 @@
 package stormlock
 
 import (
+	"maps"
 	"math"
 	"time"
 )
@@ -49,7 +50,11 @@ func Principal(principal string) Option { return func(s *settings) { s.principal
 func Reason(reason string) Option { return func(s *settings) { s.reason = reason } }
 
 // Labels are anything else worth showing with the lease.
-func Labels(labels map[string]string) Option { return func(s *settings) { s.labels = labels } }
+func Labels(labels map[string]string) Option {
+	// A stream may send them when Hold has long been given up, and the map is its caller's again.
+	labels = maps.Clone(labels)
+	return func(s *settings) { s.labels = labels }
+}
 
 // LeaseID is for an Acquire that asks again for a lease it may have got before: the id that was used
 // then. Hold makes its own.
