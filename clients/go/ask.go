@@ -25,10 +25,8 @@ func ask[T any](
 	giveUpAtMs := systemNowMs() + waitMs + millis(c.options.Patience)
 	backoffMs := float64(firstBackoffMs)
 	for tries := 1; ; tries++ {
-		select {
-		case <-c.closed:
-			return none, &Error{Kind: ErrClosed, Message: "this client is closed"}
-		default:
+		if isOver(c.closed) {
+			return none, closedError()
 		}
 		turn := c.preferred.Load()
 		d := c.daemons[turn%uint64(len(c.daemons))]
@@ -39,10 +37,14 @@ func ask[T any](
 			return answer, nil
 		}
 		var failure *Error
-		if !errors.As(err, &failure) || failure.IsDefinite() || failure.isFinal || ctx.Err() != nil {
+		switch {
+		case !errors.As(err, &failure) || failure.IsDefinite() || failure.isFinal:
 			return none, err
-		}
-		if systemNowMs()+backoffMs >= giveUpAtMs {
+		case ctx.Err() != nil:
+			return none, gaveUp(ctx, "the call to "+d.address)
+		case isOver(c.closed):
+			return none, closedError()
+		case systemNowMs()+backoffMs >= giveUpAtMs:
 			return none, err
 		}
 		c.preferred.CompareAndSwap(turn, turn+1)
@@ -51,7 +53,7 @@ func ask[T any](
 			select {
 			case <-time.After(spanOf(backoffMs)):
 			case <-ctx.Done():
-				return none, err
+				return none, gaveUp(ctx, "the call to "+d.address)
 			case <-c.closed:
 			}
 			backoffMs = min(2*backoffMs, lastBackoffMs)
@@ -85,10 +87,5 @@ func unary[Request, Response any](
 		return answer, nil
 	}
 	var none Response
-	failure := fromStatus(err, d.address, reached.Addr == nil)
-	if !failure.IsDefinite() && ctx.Err() != nil {
-		failure.Message = "the call to " + d.address + " was given up: " + ctx.Err().Error()
-		failure.Cause = context.Cause(ctx)
-	}
-	return none, failure
+	return none, fromStatus(err, d.address, reached.Addr == nil)
 }

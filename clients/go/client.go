@@ -102,6 +102,15 @@ func (c *Client) Close() error {
 	return nil
 }
 
+func isOver(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (c *Client) disconnect() {
 	for _, d := range c.daemons {
 		_ = d.conn.Close()

@@ -1,6 +1,7 @@
 package stormlock
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -113,6 +114,14 @@ func fromStatus(err error, address string, isUnheard bool) *Error {
 	}
 	return made
 }
+
+// gaveUp: the caller's context has ended, which is the cause.
+func gaveUp(ctx context.Context, what string) *Error {
+	cause := context.Cause(ctx)
+	return &Error{Kind: ErrUnavailable, Cause: cause, Message: what + " was given up: " + cause.Error()}
+}
+
+func closedError() *Error { return &Error{Kind: ErrClosed, Message: "this client is closed"} }
 
 func invalid(field, message string) *Error {
 	return &Error{Kind: ErrInvalidField, Field: field, Message: message}

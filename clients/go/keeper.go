@@ -127,7 +127,7 @@ func (k *keeper) hold(ctx context.Context, resource string, settings settings) (
 		select {
 		case <-earlier.gone:
 		case <-ctx.Done():
-			return nil, gaveUp(ctx, resource)
+			return nil, gaveUp(ctx, "the wait for "+resource)
 		}
 	}
 }
@@ -139,10 +139,10 @@ func (k *keeper) add(
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.isClosed {
-		return nil, nil, &Error{Kind: ErrClosed, Message: "this client is closed"}
+		return nil, nil, closedError()
 	}
 	if ctx.Err() != nil {
-		return nil, nil, gaveUp(ctx, resource)
+		return nil, nil, gaveUp(ctx, "the wait for "+resource)
 	}
 	nowMs := k.nowMs()
 	k.look(nowMs)
@@ -173,7 +173,7 @@ func (k *keeper) await(ctx context.Context, w *wish) (*wish, error) {
 			k.callOut(w, at)
 		case <-ctx.Done():
 			k.mu.Lock()
-			w.refuse(k.nowMs(), gaveUp(ctx, w.resource))
+			w.refuse(k.nowMs(), gaveUp(ctx, "the wait for "+w.resource))
 			k.mu.Unlock()
 			k.lookSoon()
 			<-w.decided // It may have been granted in the same moment.
@@ -196,14 +196,6 @@ func (k *keeper) callOut(w *wish, at place) {
 	}()
 	w.onQueued(at.position, at.holder)
 	hasReturned = true
-}
-
-func gaveUp(ctx context.Context, resource string) *Error {
-	cause := context.Cause(ctx)
-	return &Error{
-		Kind: ErrUnavailable, Cause: cause,
-		Message: "the wait for " + resource + " was given up: " + cause.Error(),
-	}
 }
 
 // release ends a wish. It does not wait for the daemon: w.gone tells.

@@ -66,13 +66,11 @@ func (l *Lease) Release(ctx context.Context) error {
 	select {
 	case <-l.wish.gone:
 	case <-ctx.Done():
-		select {
-		case <-l.wish.gone:
-		default:
-			return &Error{
-				Kind: ErrUnavailable, Cause: context.Cause(ctx),
-				Message: "the release of " + l.wish.resource + " has not been confirmed yet",
-			}
+	}
+	if !isOver(l.wish.gone) {
+		return &Error{
+			Kind: ErrUnavailable, Cause: context.Cause(ctx),
+			Message: "the release of " + l.wish.resource + " has not been confirmed yet",
 		}
 	}
 	if l.State() == Lost {
