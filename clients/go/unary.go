@@ -41,8 +41,9 @@ func newGrant(lease *pb.Lease, sentAtMs float64) (*Grant, error) {
 }
 
 // Acquire takes the lock on a resource, once: nobody keeps the lease but who renews it. It waits as
-// long as Wait says, which is not at all without it. Errors: ErrHeld with the holder,
-// ErrInvalidField, ErrNotAllowed, ErrUnavailable.
+// long as Wait says, which is not at all without it. Errors: ErrHeld with the holder where that is
+// known, ErrInvalidField, ErrNotAllowed, ErrUnavailable; and ErrLost when LeaseID is that of a lease
+// which has ended.
 func (c *Client) Acquire(ctx context.Context, resource string, options ...Option) (*Grant, error) {
 	settings, err := settingsOf(c.options.Principal, 0, options)
 	if err != nil {
@@ -98,7 +99,12 @@ func (c *Client) whole(ctx context.Context, grant *Grant) (*Grant, error) {
 	if deadlineMs(systemNowMs(), ttlMs, ttlMs)-grant.endMs < waitedShare*ttlMs {
 		return grant, nil
 	}
-	return c.Renew(ctx, grant.Resource, grant.LeaseID)
+	renewed, err := c.Renew(ctx, grant.Resource, grant.LeaseID)
+	var lost *Error
+	if errors.As(err, &lost) && lost.Kind == ErrLost { // Its answer took longer than it lived.
+		return nil, &Error{Kind: ErrHeld, Message: lost.Message, Cause: lost}
+	}
+	return renewed, err
 }
 
 // takeBack ends what an Acquire without a definite answer may have got. Best effort: what cannot be

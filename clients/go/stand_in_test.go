@@ -1,0 +1,62 @@
+package stormlock
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/stormlock/stormlock/clients/go/stormlockv1"
+)
+
+// standIn is a daemon within the test, which answers as the test says.
+type standIn struct {
+	pb.UnimplementedLockServiceServer
+	acquire func(*pb.AcquireRequest) (*pb.AcquireResponse, error)
+	renew   func(*pb.RenewRequest) (*pb.RenewResponse, error)
+	hold    func(grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error
+}
+
+// serve has it listen, and returns its address.
+func (s *standIn) serve(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	pb.RegisterLockServiceServer(server, s)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(server.Stop)
+	return listener.Addr().String()
+}
+
+func (s *standIn) Acquire(_ context.Context, request *pb.AcquireRequest) (*pb.AcquireResponse, error) {
+	return s.acquire(request)
+}
+
+func (s *standIn) Renew(_ context.Context, request *pb.RenewRequest) (*pb.RenewResponse, error) {
+	return s.renew(request)
+}
+
+func (s *standIn) Release(context.Context, *pb.ReleaseRequest) (*pb.ReleaseResponse, error) {
+	return &pb.ReleaseResponse{Outcome: pb.ReleaseOutcome_RELEASE_OUTCOME_NOT_HELD}, nil
+}
+
+func (s *standIn) Hold(stream grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error {
+	return s.hold(stream)
+}
+
+// refusalOf is a definite answer of a daemon's.
+func refusalOf(code codes.Code, reason string) error {
+	refusal, err := status.New(code, "the daemon says no").
+		WithDetails(&errdetails.ErrorInfo{Domain: errorDomain, Reason: reason})
+	if err != nil {
+		return err
+	}
+	return refusal.Err()
+}
