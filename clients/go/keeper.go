@@ -3,6 +3,7 @@ package stormlock
 import (
 	"context"
 	"math"
+	"strconv"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ const (
 	shortestSilenceMs = 250
 	// How long what has arrived has to be read, before a stream is left (K8).
 	settleMs = 20
+	// More than this a daemon puts off for as long as there is no room, and that may be for ever.
+	mostWanted = 10_000
 	// Go's timers stand still while the machine is suspended: what is held is looked after this
 	// often, so that a loss is told soon after.
 	longestSleepMs = 1000
@@ -145,12 +148,20 @@ func (k *keeper) add(
 		return nil, nil, gaveUp(ctx, "the wait for "+resource)
 	}
 	nowMs := k.nowMs()
-	k.look(nowMs)
 	if earlier := k.wishes[resource]; earlier != nil {
-		if earlier.isWanted() {
+		earlier.look(nowMs)
+		switch {
+		case earlier.isWanted():
 			return nil, nil, invalid("resource", resource+" is held or awaited by this client already")
+		case earlier.phase != over:
+			k.lookSoon()
+			return nil, earlier, nil
 		}
-		return nil, earlier, nil
+		k.forget(earlier)
+	}
+	if !k.hasRoom() {
+		return nil, nil, &Error{Kind: ErrUnavailable, Message: resource + " was not asked for: this client holds or " +
+			"awaits " + strconv.Itoa(mostWanted) + " locks, which is the limit; release some, or open another client"}
 	}
 	if !k.isStarted {
 		k.isStarted = true
@@ -161,6 +172,19 @@ func (k *keeper) add(
 	k.wishes[resource] = mine
 	k.lookSoon()
 	return mine, nil, nil
+}
+
+func (k *keeper) hasRoom() bool {
+	if len(k.wishes) < mostWanted {
+		return true
+	}
+	wanted := 0
+	for _, w := range k.wishes {
+		if w.isWanted() {
+			wanted++
+		}
+	}
+	return wanted < mostWanted
 }
 
 // await returns w when it is held. Who queues is told of it in the caller's own goroutine.

@@ -413,6 +413,41 @@ func TestADaemonThatIsGoneIsAskedAgainOnceASecondAtTheLeast(t *testing.T) {
 	d.expectHeld(w, true)
 }
 
+func TestTenThousandLocksAreKeptWithoutHurryAndOneMoreIsRefused(t *testing.T) {
+	d := newDesk(t, 1)
+	began := time.Now()
+	var first *wish
+	for n := range mostWanted {
+		settings, _ := settingsOf("ann", forever, []Option{TTL(time.Minute)})
+		w, _, err := d.k.add(context.Background(), fmt.Sprint(n), settings, d.nowMs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = w
+		}
+	}
+	for range 20 { // As messages come in.
+		d.k.look(d.nowMs)
+		d.k.nextMs(d.nowMs)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Fatalf("it took %v", took)
+	}
+	ask := func() error {
+		settings, _ := settingsOf("ann", forever, nil)
+		_, _, err := d.k.add(context.Background(), "one more", settings, d.nowMs)
+		return err
+	}
+	if err := ask(); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("one more: %v", err)
+	}
+	d.k.release(first)
+	if err := ask(); err != nil {
+		t.Fatalf("in place of another: %v", err)
+	}
+}
+
 func TestAWaitEndsWhenNobodyAnswersForTooLong(t *testing.T) {
 	d := newDesk(t, 2)
 	d.refusal = refused

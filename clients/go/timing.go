@@ -78,13 +78,13 @@ func (k *keeper) isPutOff() bool {
 // patienceEndsMs is when a wait is to be given up. A daemon with nothing to say is no reason, only
 // one that leaves a heartbeat unanswered; and not that either for who has stood in a queue: a daemon
 // that is restarted, however long it takes, ends no wait. A wait that is over is refused by the daemon
-// itself.
-func (k *keeper) patienceEndsMs(w *wish) float64 {
+// itself. A daemon that is being talked to has silenceMs to answer.
+func (k *keeper) patienceEndsMs(w *wish, silenceMs float64) float64 {
 	if w.hasQueued {
 		return w.giveUpAtMs()
 	}
 	sinceMs := max(w.sinceMs, k.aloneSinceMs)
-	return min(sinceMs+max(k.patienceMs, k.silenceMs()), w.giveUpAtMs())
+	return min(sinceMs+max(k.patienceMs, silenceMs), w.giveUpAtMs())
 }
 
 // patienceReason is why a wait has been given up.
@@ -115,13 +115,14 @@ func (k *keeper) nextMs(nowMs float64) float64 {
 		}
 		atMs = min(leaveAtMs, s.lastBeatAtMs+k.periodMs())
 	}
+	silenceMs := k.silenceMs()
 	for _, w := range k.wishes {
 		atMs = min(atMs, w.lookAtMs(nowMs))
 		if k.stream != nil {
 			atMs = min(atMs, w.speakAtMs())
 		}
 		if w.isOpen(nowMs) {
-			atMs = min(atMs, k.patienceEndsMs(w))
+			atMs = min(atMs, k.patienceEndsMs(w, silenceMs))
 		}
 	}
 	return atMs
