@@ -4,11 +4,13 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/stormlock/stormlock/clients/go/stormlockv1"
 )
@@ -49,6 +51,45 @@ func (s *standIn) Release(context.Context, *pb.ReleaseRequest) (*pb.ReleaseRespo
 
 func (s *standIn) Hold(stream grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error {
 	return s.hold(stream)
+}
+
+// grantAll is a Hold stream that gives everybody everything, and breaks after so many messages.
+func grantAll(messages int) func(grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error {
+	return func(stream grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error {
+		seq, ttl := uint64(0), durationpb.New(10*time.Second)
+		for range messages {
+			message, err := stream.Recv()
+			if err != nil {
+				return nil
+			}
+			answer := &pb.HoldResponse{}
+			granted := func(resource, leaseID string) {
+				lease := &pb.Lease{Resource: resource, LeaseId: leaseID, FencingToken: 7, Ttl: ttl}
+				answer.Kind = &pb.HoldResponse_Granted{
+					Granted: &pb.Granted{Lease: lease, Seq: seq, ValidFor: ttl},
+				}
+			}
+			switch kind := message.GetKind().(type) {
+			case *pb.HoldRequest_Heartbeat:
+				seq = kind.Heartbeat.GetSeq()
+				ack := &pb.HeartbeatAck{Seq: seq, ValidShare: 1}
+				answer.Kind = &pb.HoldResponse_HeartbeatAck{HeartbeatAck: ack}
+			case *pb.HoldRequest_Acquire:
+				granted(kind.Acquire.GetResource(), kind.Acquire.GetLeaseId())
+			case *pb.HoldRequest_Resume:
+				granted(kind.Resume.GetResource(), kind.Resume.GetLeaseId())
+			case *pb.HoldRequest_Release:
+				answer.Kind = &pb.HoldResponse_Released{Released: &pb.Released{
+					Resource: kind.Release.GetResource(), LeaseId: kind.Release.GetLeaseId(),
+					Outcome: pb.ReleaseOutcome_RELEASE_OUTCOME_RELEASED,
+				}}
+			}
+			if err := stream.Send(answer); err != nil {
+				return err
+			}
+		}
+		return status.Error(codes.Unavailable, "cut")
+	}
 }
 
 // refusalOf is a definite answer of a daemon's.
