@@ -2,7 +2,6 @@ package stormlock
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,14 +13,19 @@ import (
 // How long one attempt may take at the most beyond its wait, before another address is tried.
 const attemptMs = 5000
 
+// method is a unary call, as pb.LockServiceClient.Renew is one.
+type method[Request, Answer any] func(
+	pb.LockServiceClient, context.Context, Request, ...grpc.CallOption,
+) (Answer, error)
+
 // ask asks one address after the other until there is a definite answer, always with the same lease
 // id: that is safe. No address has more than its share of the patience that is left in a round, so
 // that one which accepts and never answers does not use up the others' time.
-func ask[T any](
+func ask[Answer any](
 	ctx context.Context, c *Client, waitMs float64,
-	attempt func(ctx context.Context, d *daemon, within time.Duration) (T, error),
-) (T, error) {
-	var none T
+	attempt func(ctx context.Context, d *daemon, within time.Duration) (Answer, *Error),
+) (Answer, error) {
+	var none Answer
 	giveUpAtMs := systemNowMs() + waitMs + millis(c.options.Patience)
 	backoffMs := float64(firstBackoffMs)
 	for tries := 1; ; tries++ {
@@ -32,20 +36,18 @@ func ask[T any](
 		d := c.daemons[turn%uint64(len(c.daemons))]
 		turnsLeft := len(c.daemons) - (tries-1)%len(c.daemons)
 		withinMs := min(attemptMs, (giveUpAtMs-systemNowMs())/float64(turnsLeft))
-		answer, err := attempt(ctx, d, spanOf(withinMs))
-		if err == nil {
-			return answer, nil
-		}
-		var failure *Error
+		answer, failure := attempt(ctx, d, spanOf(withinMs))
 		switch {
-		case !errors.As(err, &failure) || failure.IsDefinite() || failure.isFinal:
-			return none, err
+		case failure == nil:
+			return answer, nil
+		case failure.IsDefinite() || failure.isFinal:
+			return none, failure
 		case ctx.Err() != nil:
 			return none, gaveUp(ctx, "the call to "+d.address)
 		case isOver(c.closed):
 			return none, closedError()
 		case systemNowMs()+backoffMs >= giveUpAtMs:
-			return none, err
+			return none, failure
 		}
 		c.preferred.CompareAndSwap(turn, turn+1)
 		// A round over all addresses comes without a pause; the next one waits.
@@ -62,30 +64,24 @@ func ask[T any](
 }
 
 // askFor is ask for a call that does not wait.
-func askFor[Request, Response any](
-	ctx context.Context, c *Client, request Request,
-	call func(pb.LockServiceClient, context.Context, Request, ...grpc.CallOption) (Response, error),
-) (Response, error) {
-	return ask(ctx, c, 0, func(ctx context.Context, d *daemon, within time.Duration) (Response, error) {
-		bound := func(ctx context.Context, request Request, options ...grpc.CallOption) (Response, error) {
-			return call(d.calls, ctx, request, options...)
-		}
-		return unary(ctx, d, within, bound, request)
+func askFor[Request, Answer any](
+	ctx context.Context, c *Client, call method[Request, Answer], request Request,
+) (Answer, error) {
+	return ask(ctx, c, 0, func(ctx context.Context, d *daemon, within time.Duration) (Answer, *Error) {
+		return callOne(ctx, d, within, call, request)
 	})
 }
 
-// unary makes one call to one daemon.
-func unary[Request, Response any](
-	ctx context.Context, d *daemon, within time.Duration,
-	call func(context.Context, Request, ...grpc.CallOption) (Response, error), request Request,
-) (Response, error) {
+// callOne makes one call to one daemon.
+func callOne[Request, Answer any](
+	ctx context.Context, d *daemon, within time.Duration, call method[Request, Answer], request Request,
+) (Answer, *Error) {
 	timed, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var reached peer.Peer
-	answer, err := call(timed, request, grpc.Peer(&reached))
-	if err == nil {
-		return answer, nil
+	answer, err := call(d.calls, timed, request, grpc.Peer(&reached))
+	if err != nil {
+		return answer, fromStatus(err, d.address, reached.Addr == nil)
 	}
-	var none Response
-	return none, fromStatus(err, d.address, reached.Addr == nil)
+	return answer, nil
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"math"
 	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Option says how a lock is wanted.
@@ -72,6 +74,14 @@ func settingsOf(principal string, waitMs float64, options []Option) (settings, e
 		set(&s)
 	}
 	return s, s.wrong
+}
+
+// wireTTL is nil for the default of the daemon's policy.
+func (s *settings) wireTTL() *durationpb.Duration {
+	if s.ttl == 0 {
+		return nil
+	}
+	return durationpb.New(s.ttl)
 }
 
 var forever = math.Inf(1)
