@@ -70,8 +70,29 @@ func TestNothingIsLeftRunningWhereNobodyAnswers(t *testing.T) {
 	expectGoroutines(t, before)
 }
 
+func TestAWaitIsGrantedByTheDaemonThatComesBackHoweverLateThatIs(t *testing.T) {
+	const patience = 300 * time.Millisecond
+	address, stop := (&standIn{hold: holdStream(false, 1000)}).serveAt(t, "127.0.0.1:0")
+	client, err := Connect(Options{Servers: []string{address}, Patience: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var back sync.Once
+	lease, err := client.Hold(context.Background(), "r", OnQueued(func(int, *LeaseInfo) {
+		back.Do(func() {
+			stop()
+			time.Sleep(4 * patience)
+			(&standIn{hold: holdStream(true, 1000)}).serveAt(t, address)
+		})
+	}))
+	if err != nil || !lease.Held() {
+		t.Fatalf("not held: %v", err)
+	}
+}
+
 func TestManyGoroutinesShareAClientWhoseStreamsAreCut(t *testing.T) {
-	daemon := &standIn{hold: grantAll(150)}
+	daemon := &standIn{hold: holdStream(true, 150)}
 	address := daemon.serve(t)
 	before := runtime.NumGoroutine()
 	client := clientOf(t, address)

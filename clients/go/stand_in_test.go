@@ -26,7 +26,13 @@ type standIn struct {
 // serve has it listen, and returns its address.
 func (s *standIn) serve(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, _ := s.serveAt(t, "127.0.0.1:0")
+	return address
+}
+
+func (s *standIn) serveAt(t *testing.T, at string) (address string, stop func()) {
+	t.Helper()
+	listener, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +40,7 @@ func (s *standIn) serve(t *testing.T) string {
 	pb.RegisterLockServiceServer(server, s)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(server.Stop)
-	return listener.Addr().String()
+	return listener.Addr().String(), server.Stop
 }
 
 func (s *standIn) Acquire(_ context.Context, request *pb.AcquireRequest) (*pb.AcquireResponse, error) {
@@ -53,8 +59,8 @@ func (s *standIn) Hold(stream grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldRe
 	return s.hold(stream)
 }
 
-// grantAll is a Hold stream that gives everybody everything, and breaks after so many messages.
-func grantAll(messages int) func(grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error {
+// holdStream is one that breaks after so many messages. It gives everybody everything that is free.
+func holdStream(isFree bool, messages int) func(grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error {
 	return func(stream grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error {
 		seq, ttl := uint64(0), durationpb.New(10*time.Second)
 		for range messages {
@@ -76,6 +82,10 @@ func grantAll(messages int) func(grpc.BidiStreamingServer[pb.HoldRequest, pb.Hol
 				answer.Kind = &pb.HoldResponse_HeartbeatAck{HeartbeatAck: ack}
 			case *pb.HoldRequest_Acquire:
 				granted(kind.Acquire.GetResource(), kind.Acquire.GetLeaseId())
+				if !isFree {
+					queued := &pb.Queued{Resource: kind.Acquire.GetResource(), Position: 1, Ttl: ttl}
+					answer.Kind = &pb.HoldResponse_Queued{Queued: queued}
+				}
 			case *pb.HoldRequest_Resume:
 				granted(kind.Resume.GetResource(), kind.Resume.GetLeaseId())
 			case *pb.HoldRequest_Release:
