@@ -2,7 +2,9 @@ package stormlock
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -58,7 +60,6 @@ type keeper struct {
 	links      []openLink // One for each address, in the order of preference.
 	nowMs      func() float64
 	patienceMs float64
-	start      func() // Has run called, before the first wish is looked at.
 
 	mu           sync.Mutex
 	wishes       map[string]*wish // By resource.
@@ -68,7 +69,6 @@ type keeper struct {
 	mustBeat     bool
 	aloneSinceMs float64 // Since when nobody answers; +Inf while somebody does.
 	lastFailure  *Error
-	isStarted    bool
 	isClosed     bool
 
 	wake chan struct{} // Something has changed: look.
@@ -163,10 +163,6 @@ func (k *keeper) add(
 		return nil, nil, &Error{Kind: ErrUnavailable, Message: resource + " was not asked for: this client holds or " +
 			"awaits " + strconv.Itoa(mostWanted) + " locks, which is the limit; release some, or open another client"}
 	}
-	if !k.isStarted {
-		k.isStarted = true
-		k.start()
-	}
 	settings.waitMs = max(0, settings.waitMs-(nowMs-askedAtMs))
 	mine = newWish(ctx, resource, settings, nowMs)
 	k.wishes[resource] = mine
@@ -233,16 +229,10 @@ func (k *keeper) release(w *wish) {
 // close releases everything, and waits for the answers as long as they can matter.
 func (k *keeper) close() {
 	k.mu.Lock()
-	if k.isClosed {
-		k.mu.Unlock()
-		<-k.done
-		return
-	}
 	k.isClosed = true
-	var all []*wish
-	for _, w := range k.wishes {
+	all := slices.Collect(maps.Values(k.wishes))
+	for _, w := range all {
 		w.release(k.nowMs())
-		all = append(all, w)
 	}
 	k.mu.Unlock()
 	k.lookSoon()
@@ -250,7 +240,9 @@ func (k *keeper) close() {
 		<-w.gone
 	}
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.leaveStream()
-	k.mu.Unlock()
-	close(k.done)
+	if !isOver(k.done) {
+		close(k.done)
+	}
 }

@@ -45,7 +45,6 @@ func newDesk(t *testing.T, addresses int) *desk {
 		})
 	}
 	d.k = newKeeper(opens, func() float64 { return d.nowMs }, func() float64 { return 1 }, 10_000)
-	d.k.start = func() {}
 	return d
 }
 
@@ -453,7 +452,7 @@ func TestAWaitEndsWhenNobodyAnswersForTooLong(t *testing.T) {
 	d.refusal = refused
 	w := d.hold("r")
 	for range 2000 {
-		if w.isDecided {
+		if isOver(w.decided) {
 			break
 		}
 		d.pass(10)
@@ -472,7 +471,7 @@ func TestAWaitThatHasStoodInAQueueOutlastsItsDaemon(t *testing.T) {
 	d.pass(600_000)
 	d.refusal = nil
 	d.pass(1000)
-	if w.isDecided || w.leaseID != id {
+	if isOver(w.decided) || w.leaseID != id {
 		t.Fatalf("it is not asked for again as before: %v", w.outcome)
 	}
 	d.grant(w, d.k.seq)
@@ -485,7 +484,7 @@ func TestAWaitThatHasStoodInAQueueEndsFiveSecondsAfterItsEndWhenNobodyAnswers(t 
 	d.queue("r")
 	d.refusal = refused
 	d.pass(64_999)
-	if w.isDecided {
+	if isOver(w.decided) {
 		t.Fatalf("after %v ms: %v", d.nowMs, w.outcome)
 	}
 	d.pass(1)

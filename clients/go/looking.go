@@ -74,12 +74,11 @@ func (k *keeper) speak(nowMs float64) {
 }
 
 func (k *keeper) connect(nowMs float64) {
-	s := newStream(nowMs, k.seq)
-	k.stream = s
+	k.stream = newStream(k, nowMs)
 	for _, w := range k.wishes {
 		w.onNewStream()
 	}
-	s.link = k.links[k.route.address()](&hearing{k, s})
+	k.stream.link = k.links[k.route.address()](k.stream)
 }
 
 // leave gives up a stream that has failed (K5).
