@@ -92,7 +92,7 @@ func TestAWaitIsGrantedByTheDaemonThatComesBackHoweverLateThatIs(t *testing.T) {
 }
 
 func TestManyGoroutinesShareAClientWhoseStreamsAreCut(t *testing.T) {
-	daemon := &standIn{hold: holdStream(true, 150)}
+	daemon := &standIn{hold: holdStream(true, 80)}
 	address := daemon.serve(t)
 	before := runtime.NumGoroutine()
 	client := clientOf(t, address)
