@@ -44,8 +44,6 @@ func ask[Answer any](
 			return none, failure
 		case ctx.Err() != nil:
 			return none, gaveUp(ctx, "the call to "+d.address)
-		case isOver(c.closed):
-			return none, closedError()
 		case systemNowMs()+backoffMs >= giveUpAtMs:
 			return none, failure
 		}

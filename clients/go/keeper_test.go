@@ -393,6 +393,21 @@ func TestWhatIsOverIsNotAskedForAgainWhateverIsSaidOfIt(t *testing.T) {
 	d.expectSaid("beat 1, acquire r")
 }
 
+func TestAnIDThatIsUsedUpIsNotAskedWithAgain(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r")
+	id := w.leaseID
+	denied := &pb.Denied{Resource: "r", LeaseId: id, Reason: pb.DenialReason_DENIAL_REASON_LEASE_LOST}
+	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Denied{Denied: denied}})
+	d.pass(retryMs + 1)
+	d.expectSaid("beat 1, acquire r, beat 2, acquire r")
+	if asked := d.link().said[3].GetAcquire().GetLeaseId(); asked == id || asked != w.leaseID {
+		t.Fatalf("asked with %s after %s", asked, id)
+	}
+	d.grant(w, 2)
+	d.expectHeld(w, true)
+}
+
 func TestADaemonThatIsGoneIsAskedAgainOnceASecondAtTheLeast(t *testing.T) {
 	d := newDesk(t, 1)
 	w := d.hold("r", TTL(time.Hour))
