@@ -2,6 +2,7 @@ package stormlock
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	"google.golang.org/grpc"
@@ -10,8 +11,12 @@ import (
 	pb "github.com/stormlock/stormlock/clients/go/stormlockv1"
 )
 
-// How long one attempt may take at the most beyond its wait, before another address is tried.
-const attemptMs = 5000
+const (
+	// How long one attempt may take at the most beyond its wait, before another address is tried.
+	attemptMs = 5000
+	// Who was refused because too many ask does not come back sooner than half of that.
+	overloadedBackoffMs = 250
+)
 
 // method is a unary call, as pb.LockServiceClient.Renew is one.
 type method[Request, Answer any] func(
@@ -37,6 +42,9 @@ func ask[Answer any](
 		turnsLeft := len(c.daemons) - (tries-1)%len(c.daemons)
 		withinMs := min(attemptMs, (giveUpAtMs-systemNowMs())/float64(turnsLeft))
 		answer, failure := attempt(ctx, d, spanOf(withinMs))
+		if failure != nil && failure.isOverloaded {
+			backoffMs = max(backoffMs, overloadedBackoffMs)
+		}
 		switch {
 		case failure == nil:
 			return answer, nil
@@ -48,10 +56,11 @@ func ask[Answer any](
 			return none, failure
 		}
 		c.preferred.CompareAndSwap(turn, turn+1)
-		// A round over all addresses comes without a pause; the next one waits.
+		// A round over all addresses comes without a pause; the next one waits, and not as long as
+		// everybody else who has failed in the same moment.
 		if tries%len(c.daemons) == 0 {
 			select {
-			case <-time.After(spanOf(backoffMs)):
+			case <-time.After(spanOf(backoffMs * (0.5 + rand.Float64()/2))):
 			case <-ctx.Done():
 				return none, gaveUp(ctx, "the call to "+d.address)
 			case <-c.closed:

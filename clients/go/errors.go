@@ -48,8 +48,9 @@ type Error struct {
 	// Cause is what has led to it, if anything.
 	Cause error
 
-	isUnheard bool // Certain never to have arrived anywhere.
-	isFinal   bool // Asking again will not help, though the answer is not one of Stormlock's.
+	isUnheard    bool // Certain never to have arrived anywhere.
+	isOverloaded bool // Too many ask; nothing was done.
+	isFinal      bool // Asking again will not help, though the answer is not one of Stormlock's.
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -107,6 +108,7 @@ func fromStatus(err error, address string, isUnheard bool) *Error {
 			made.Kind = kind
 		}
 		made.Field, made.Holder = info.GetMetadata()["field"], holder
+		made.isOverloaded = info.GetReason() == "OVERLOADED"
 		return made
 	}
 	made.Cause = err

@@ -24,8 +24,8 @@ func (l *Lease) Info() LeaseInfo { return *l.wish.lease }
 // stopped for too long, or a machine that was suspended, finds the truth.
 func (l *Lease) Held() bool { return l.Left() > 0 }
 
-// Left is for how long nobody else can hold the lock, if no daemon is heard from any more; 0 when it
-// is not held, for good. It grows again as the lease is kept.
+// Left is for how long nobody else can hold the lock, if no daemon is heard from any more. It grows
+// again as the lease is kept, but not from 0: what is not held any more is lost for good.
 func (l *Lease) Left() time.Duration {
 	l.keeper.mu.Lock()
 	defer l.keeper.mu.Unlock()

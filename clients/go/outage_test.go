@@ -91,6 +91,24 @@ func TestAWaitIsGrantedByTheDaemonThatComesBackHoweverLateThatIs(t *testing.T) {
 	}
 }
 
+func TestAWaitWhoseClientIsClosedIsToldSo(t *testing.T) {
+	client := clientOf(t, (&standIn{hold: holdStream(false, 1000)}).serve(t))
+	_, err := client.Hold(context.Background(), "r", OnQueued(func(int, *LeaseInfo) {
+		var closing sync.WaitGroup
+		for range 2 {
+			closing.Add(1)
+			go func() {
+				defer closing.Done()
+				_ = client.Close()
+			}()
+		}
+		closing.Wait()
+	}))
+	if !errors.Is(err, ErrClosed) {
+		t.Fatalf("told %v", err)
+	}
+}
+
 func TestManyGoroutinesShareAClientWhoseStreamsAreCut(t *testing.T) {
 	daemon := &standIn{hold: holdStream(true, 80)}
 	address := daemon.serve(t)

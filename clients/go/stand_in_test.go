@@ -3,6 +3,7 @@ package stormlock
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ type standIn struct {
 	acquire func(*pb.AcquireRequest) (*pb.AcquireResponse, error)
 	renew   func(*pb.RenewRequest) (*pb.RenewResponse, error)
 	hold    func(grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error
+	// How often something was released by a call.
+	releases atomic.Int32
 }
 
 // serve has it listen, and returns its address.
@@ -52,6 +55,7 @@ func (s *standIn) Renew(_ context.Context, request *pb.RenewRequest) (*pb.RenewR
 }
 
 func (s *standIn) Release(context.Context, *pb.ReleaseRequest) (*pb.ReleaseResponse, error) {
+	s.releases.Add(1)
 	return &pb.ReleaseResponse{Outcome: pb.ReleaseOutcome_RELEASE_OUTCOME_NOT_HELD}, nil
 }
 

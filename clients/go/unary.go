@@ -90,7 +90,7 @@ func (a *acquisition) attempt(ctx context.Context, d *daemon, within time.Durati
 		// that lease, so a new one is as good.
 		a.leaseID, a.isUncertain = NewLeaseID(), false
 		return nil, &Error{Kind: ErrUnavailable, Message: failure.Message, Cause: failure}
-	case !failure.IsDefinite() && !failure.isUnheard:
+	case !failure.IsDefinite() && !failure.isUnheard && !failure.isOverloaded:
 		a.isUncertain = true
 	}
 	return nil, failure

@@ -3,6 +3,7 @@ package stormlock
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,5 +30,24 @@ func TestALeaseThatIsOverBeforeItIsHandedOutIsNotHad(t *testing.T) {
 	grant, err := client.Acquire(context.Background(), "r", Wait(time.Second))
 	if grant != nil || !errors.Is(err, ErrHeld) {
 		t.Fatalf("got %v, and %v", grant, err)
+	}
+}
+
+func TestWhoIsRefusedUnderOverloadComesBackLaterAndHasNothingToTakeBack(t *testing.T) {
+	var asks atomic.Int32
+	daemon := &standIn{acquire: func(*pb.AcquireRequest) (*pb.AcquireResponse, error) {
+		asks.Add(1)
+		return nil, refusalOf(codes.Unavailable, "OVERLOADED")
+	}}
+	client, err := Connect(Options{Servers: []string{daemon.serve(t)}, Patience: 700 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Acquire(context.Background(), "r"); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("told %v", err)
+	}
+	if asked, released := asks.Load(), daemon.releases.Load(); asked < 1 || asked > 3 || released > 0 {
+		t.Fatalf("asked %d times, released %d times", asked, released)
 	}
 }
