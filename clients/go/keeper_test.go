@@ -268,6 +268,13 @@ func TestLossIsToldOnceAndForGood(t *testing.T) {
 	if !strings.Contains(d.said(), "release r") {
 		t.Fatal("not released after it has ended")
 	}
+	answer := &pb.Released{
+		Resource: "r", LeaseId: w.leaseID, Outcome: pb.ReleaseOutcome_RELEASE_OUTCOME_RELEASED,
+	}
+	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Released{Released: answer}})
+	if w.phase != over || !errors.Is(w.ending, ErrLost) {
+		t.Fatalf("it is over with %v", w.ending)
+	}
 }
 
 func TestWhoReleasesStopsBelievingBeforeItIsSaid(t *testing.T) {
