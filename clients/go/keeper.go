@@ -189,8 +189,8 @@ func (k *keeper) await(ctx context.Context, w *wish) (*wish, error) {
 		select {
 		case <-w.decided:
 			return w, w.outcome
-		case at := <-w.places:
-			k.callOut(w, at)
+		case call := <-w.news:
+			k.callOut(w, call)
 		case <-ctx.Done():
 			k.mu.Lock()
 			w.refuse(k.nowMs(), gaveUp(ctx, "the wait for "+w.resource))
@@ -204,17 +204,14 @@ func (k *keeper) await(ctx context.Context, w *wish) (*wish, error) {
 
 // callOut calls the caller's function. When that panics, nobody is there any more to release what may
 // yet be granted.
-func (k *keeper) callOut(w *wish, at place) {
-	if w.onQueued == nil {
-		return
-	}
+func (k *keeper) callOut(w *wish, call func()) {
 	hasReturned := false
 	defer func() {
 		if !hasReturned {
 			k.release(w)
 		}
 	}()
-	w.onQueued(at.position, at.holder)
+	call()
 	hasReturned = true
 }
 

@@ -37,12 +37,6 @@ const (
 	putOff           // The daemon cannot answer now: its store does not.
 )
 
-// place is where a waiter stands.
-type place struct {
-	position int
-	holder   *LeaseInfo
-}
-
 // wish is one wanted lock, from its first ask to its end. The keeper speaks and listens for it, and
 // guards it: whoever touches a wish has the keeper's mutex.
 type wish struct {
@@ -63,7 +57,7 @@ type wish struct {
 	belief      belief
 	releaseAtMs float64 // It is not released before.
 
-	places  chan place    // The newest place, until its caller has taken it.
+	news    chan func()   // The newest call of OnQueued, until its caller has made it.
 	decided chan struct{} // Closed when it is held, or will not be. Then these stay as they are:
 	outcome error         // why it is not held; nil when it is,
 	lease   *LeaseInfo
@@ -77,7 +71,7 @@ func newWish(ctx context.Context, resource string, settings settings, nowMs floa
 	w := &wish{
 		settings: settings, resource: resource, parent: ctx, leaseID: NewLeaseID(),
 		sinceMs: nowMs, untilMs: nowMs + settings.waitMs, sayAtMs: math.Inf(-1), ttlMs: assumedTTLMs,
-		places: make(chan place, 1), decided: make(chan struct{}), gone: make(chan struct{}),
+		news: make(chan func(), 1), decided: make(chan struct{}), gone: make(chan struct{}),
 	}
 	if settings.ttl > 0 {
 		w.ttlMs = millis(settings.ttl)

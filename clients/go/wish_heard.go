@@ -36,11 +36,14 @@ func (w *wish) onPlace(message *pb.Queued) {
 	} else if w.standing == queued {
 		w.standing = unknown
 	}
+	if w.onQueued == nil {
+		return
+	}
 	select { // Only the newest place matters to a caller who is slow.
-	case <-w.places:
+	case <-w.news:
 	default:
 	}
-	w.places <- place{int(message.GetPosition()), holder}
+	w.news <- func() { w.onQueued(int(message.GetPosition()), holder) }
 }
 
 func (w *wish) onGranted(nowMs float64, lease *LeaseInfo, sentAtMs, validForMs float64) {
