@@ -2,7 +2,7 @@ package stormlock
 
 import (
 	"context"
-	"errors"
+	"math/rand/v2"
 	"time"
 
 	"google.golang.org/grpc"
@@ -11,47 +11,58 @@ import (
 	pb "github.com/stormlock/stormlock/clients/go/stormlockv1"
 )
 
-// How long one attempt may take at the most beyond its wait, before another address is tried.
-const attemptMs = 5000
+const (
+	// How long one attempt may take at the most beyond its wait, before another address is tried.
+	attemptMs = 5000
+	// Who was refused because too many ask does not come back sooner than half of that.
+	overloadedBackoffMs = 250
+)
+
+// method is a unary call, as pb.LockServiceClient.Renew is one.
+type method[Request, Answer any] func(
+	pb.LockServiceClient, context.Context, Request, ...grpc.CallOption,
+) (Answer, error)
 
 // ask asks one address after the other until there is a definite answer, always with the same lease
 // id: that is safe. No address has more than its share of the patience that is left in a round, so
 // that one which accepts and never answers does not use up the others' time.
-func ask[T any](
+func ask[Answer any](
 	ctx context.Context, c *Client, waitMs float64,
-	attempt func(ctx context.Context, d *daemon, within time.Duration) (T, error),
-) (T, error) {
-	var none T
+	attempt func(ctx context.Context, d *daemon, within time.Duration) (Answer, *Error),
+) (Answer, error) {
+	var none Answer
 	giveUpAtMs := systemNowMs() + waitMs + millis(c.options.Patience)
 	backoffMs := float64(firstBackoffMs)
 	for tries := 1; ; tries++ {
-		select {
-		case <-c.closed:
-			return none, &Error{Kind: ErrClosed, Message: "this client is closed"}
-		default:
+		if isOver(c.closed) {
+			return none, closedError()
 		}
 		turn := c.preferred.Load()
 		d := c.daemons[turn%uint64(len(c.daemons))]
 		turnsLeft := len(c.daemons) - (tries-1)%len(c.daemons)
 		withinMs := min(attemptMs, (giveUpAtMs-systemNowMs())/float64(turnsLeft))
-		answer, err := attempt(ctx, d, spanOf(withinMs))
-		if err == nil {
+		answer, failure := attempt(ctx, d, spanOf(withinMs))
+		if failure != nil && failure.isOverloaded {
+			backoffMs = max(backoffMs, overloadedBackoffMs)
+		}
+		switch {
+		case failure == nil:
 			return answer, nil
-		}
-		var failure *Error
-		if !errors.As(err, &failure) || failure.IsDefinite() || failure.isFinal || ctx.Err() != nil {
-			return none, err
-		}
-		if systemNowMs()+backoffMs >= giveUpAtMs {
-			return none, err
+		case failure.IsDefinite() || failure.isFinal:
+			return none, failure
+		case ctx.Err() != nil:
+			return none, gaveUp(ctx, "the call to "+d.address)
+		case systemNowMs()+backoffMs >= giveUpAtMs:
+			return none, failure
 		}
 		c.preferred.CompareAndSwap(turn, turn+1)
-		// A round over all addresses comes without a pause; the next one waits.
+		// A round over all addresses comes without a pause; the next one waits, and not as long as
+		// everybody else who has failed in the same moment.
 		if tries%len(c.daemons) == 0 {
 			select {
-			case <-time.After(spanOf(backoffMs)):
+			case <-time.After(spanOf(backoffMs * (0.5 + rand.Float64()/2))):
 			case <-ctx.Done():
-				return none, err
+				return none, gaveUp(ctx, "the call to "+d.address)
 			case <-c.closed:
 			}
 			backoffMs = min(2*backoffMs, lastBackoffMs)
@@ -60,35 +71,24 @@ func ask[T any](
 }
 
 // askFor is ask for a call that does not wait.
-func askFor[Request, Response any](
-	ctx context.Context, c *Client, request Request,
-	call func(pb.LockServiceClient, context.Context, Request, ...grpc.CallOption) (Response, error),
-) (Response, error) {
-	return ask(ctx, c, 0, func(ctx context.Context, d *daemon, within time.Duration) (Response, error) {
-		bound := func(ctx context.Context, request Request, options ...grpc.CallOption) (Response, error) {
-			return call(d.calls, ctx, request, options...)
-		}
-		return unary(ctx, d, within, bound, request)
+func askFor[Request, Answer any](
+	ctx context.Context, c *Client, call method[Request, Answer], request Request,
+) (Answer, error) {
+	return ask(ctx, c, 0, func(ctx context.Context, d *daemon, within time.Duration) (Answer, *Error) {
+		return callOne(ctx, d, within, call, request)
 	})
 }
 
-// unary makes one call to one daemon.
-func unary[Request, Response any](
-	ctx context.Context, d *daemon, within time.Duration,
-	call func(context.Context, Request, ...grpc.CallOption) (Response, error), request Request,
-) (Response, error) {
+// callOne makes one call to one daemon.
+func callOne[Request, Answer any](
+	ctx context.Context, d *daemon, within time.Duration, call method[Request, Answer], request Request,
+) (Answer, *Error) {
 	timed, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	var reached peer.Peer
-	answer, err := call(timed, request, grpc.Peer(&reached))
-	if err == nil {
-		return answer, nil
+	answer, err := call(d.calls, timed, request, grpc.Peer(&reached))
+	if err != nil {
+		return answer, fromStatus(err, d.address, reached.Addr == nil)
 	}
-	var none Response
-	failure := fromStatus(err, d.address, reached.Addr == nil)
-	if !failure.IsDefinite() && ctx.Err() != nil {
-		failure.Message = "the call to " + d.address + " was given up: " + ctx.Err().Error()
-		failure.Cause = context.Cause(ctx)
-	}
-	return none, failure
+	return answer, nil
 }

@@ -20,7 +20,6 @@ const (
 	leastMarginMs  = 100  // δ is at least this,
 	marginShare    = 0.05 // and at least this share of the ttl: time to act on the end.
 
-	riskShare   = 1. / 2 // No confirmation for this share of the ttl puts a lease at risk.
 	beginShare  = 1. / 2 // Belief begins with this share of what a grant without delay would give.
 	urgentShare = 1. / 4 // With this share of the ttl left somebody else must be asked.
 
@@ -32,20 +31,14 @@ func deadlineMs(sentAtMs, validForMs, ttlMs float64) float64 {
 	return sentAtMs + validForMs*(1-clockRateError) - max(leastMarginMs, marginShare*ttlMs)
 }
 
-// State is what a holder may believe of a lease.
-type State string
+// state is what a holder may believe of a lease; the last two are for good.
+type state int
 
 const (
-	// Pending: granted, but not yet confirmed by an answer that came in time.
-	pending State = "pending"
-	// Held: nobody else holds the lock.
-	Held State = "held"
-	// AtRisk: still held, but half a ttl has gone by without a confirmation.
-	AtRisk State = "at risk"
-	// Lost: from its deadline on, for good. Somebody else may hold the lock.
-	Lost State = "lost"
-	// Released: given back by this holder.
-	Released State = "released"
+	pending  state = iota // Granted, but not yet confirmed by an answer that came in time.
+	held                  // Nobody else holds the lock.
+	lost                  // Past its deadline, or lost for the daemon: somebody else may hold the lock.
+	released              // Given back by this holder.
 )
 
 type belief struct {
@@ -54,7 +47,7 @@ type belief struct {
 	validUntilMs  float64 // When the lease ends by itself, as far as is known.
 	confirmedAtMs float64 // t0 of the newest confirmation,
 	lagMs         float64 // and how long that took.
-	ended         State   // Lost or Released, once it is.
+	ended         state   // Lost or released, once it is.
 }
 
 func newBelief(ttlMs float64) belief {
@@ -62,33 +55,26 @@ func newBelief(ttlMs float64) belief {
 	return belief{ttlMs: ttlMs, endMs: never, validUntilMs: never, confirmedAtMs: never}
 }
 
-func (b *belief) state(nowMs float64) State {
+func (b *belief) state(nowMs float64) state {
 	switch {
-	case b.ended != "":
+	case b.ended != pending:
 		return b.ended
 	case math.IsInf(b.endMs, -1):
 		return pending
 	case nowMs >= b.endMs:
-		b.ended = Lost // K2, K3
-		return Lost
-	case nowMs >= b.riskAtMs():
-		return AtRisk
+		b.ended = lost // K2, K3
+		return lost
 	}
-	return Held
+	return held
 }
 
-func (b *belief) isHeld(nowMs float64) bool {
-	state := b.state(nowMs)
-	return state == Held || state == AtRisk
-}
-
-func (b *belief) riskAtMs() float64 { return b.confirmedAtMs + riskShare*b.ttlMs }
+func (b *belief) isHeld(nowMs float64) bool { return b.state(nowMs) == held }
 
 // confirm takes in an answer to the heartbeat that was sent at sentAtMs, and tells whether the end
 // has moved.
 func (b *belief) confirm(nowMs, sentAtMs, validForMs float64) bool {
 	state := b.state(nowMs)
-	if state == Lost || state == Released {
+	if state == lost || state == released {
 		return false // K2
 	}
 	b.validUntilMs = max(b.validUntilMs, sentAtMs+validForMs)
@@ -96,8 +82,7 @@ func (b *belief) confirm(nowMs, sentAtMs, validForMs float64) bool {
 	if endMs <= nowMs || endMs <= b.endMs {
 		return false
 	}
-	wholeMs := deadlineMs(0, b.ttlMs, b.ttlMs)
-	if state == pending && endMs < nowMs+beginShare*wholeMs {
+	if state == pending && endMs < nowMs+beginShare*deadlineMs(0, b.ttlMs, b.ttlMs) {
 		return false // K9
 	}
 	b.confirmedAtMs = max(b.confirmedAtMs, sentAtMs)
@@ -107,8 +92,8 @@ func (b *belief) confirm(nowMs, sentAtMs, validForMs float64) bool {
 }
 
 // end ends belief; what has ended stays as it ended.
-func (b *belief) end(nowMs float64, how State) {
-	if b.state(nowMs) != Lost && b.ended == "" {
+func (b *belief) end(nowMs float64, how state) {
+	if b.state(nowMs) != lost && b.ended == pending {
 		b.ended = how
 	}
 }

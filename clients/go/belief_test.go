@@ -22,10 +22,10 @@ func TestBeliefCountsFromBeforeTheQuestionAndEndsByTheClock(t *testing.T) {
 	b.confirm(1500, 1000, 2000) // Half a second after it was asked.
 	for _, each := range []struct {
 		nowMs float64
-		want  State
-	}{{1500, Held}, {2000, AtRisk}, {2879, AtRisk}, {2880, Lost}, {1500, Lost}} {
+		want  state
+	}{{1500, held}, {2879, held}, {2880, lost}, {1500, lost}} {
 		if got := b.state(each.nowMs); got != each.want {
-			t.Errorf("at %v: %s, expected %s", each.nowMs, got, each.want)
+			t.Errorf("at %v: %v, expected %v", each.nowMs, got, each.want)
 		}
 	}
 }

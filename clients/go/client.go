@@ -28,7 +28,8 @@ type Options struct {
 	// TLS is how to speak TLS; nil means plaintext. Daemons that listen beyond their own machine
 	// want a client certificate.
 	TLS *tls.Config
-	// Patience is how long to go on asking when there is no definite answer; 0 means 10 s.
+	// Patience is how long to go on asking when there is no definite answer; 0 means 10 s. A Hold that
+	// has stood in a queue has the patience of its wait.
 	Patience time.Duration
 }
 
@@ -64,20 +65,18 @@ func Connect(options Options) (*Client, error) {
 		links = append(links, func(listener linkListener) link { return d.openHold(listener, &c.running) })
 	}
 	c.keeper = newKeeper(links, systemNowMs, rand.Float64, millis(options.Patience))
-	c.keeper.start = func() {
-		c.running.Add(1)
-		go func() {
-			defer c.running.Done()
-			c.keeper.run()
-		}()
-	}
+	c.running.Add(1)
+	go func() {
+		defer c.running.Done()
+		c.keeper.run()
+	}()
 	return c, nil
 }
 
 // Hold takes the lock on a resource and keeps it until the lease is released or lost. It waits until
-// ctx ends, or as long as Wait says; whoever is in the way then is in the error (ErrHeld). The
-// context of the lease comes from ctx, so whatever ends ctx ends the work; the lease itself is kept
-// until Release.
+// ctx ends, or as long as Wait says; whoever is in the way then is in the error (ErrHeld). A daemon
+// that goes ends no wait which has stood in its queue. The context of the lease comes from ctx, so
+// whatever ends ctx ends the work; the lease itself is kept until Release.
 //
 // A client holds or awaits a resource once.
 func (c *Client) Hold(ctx context.Context, resource string, options ...Option) (*Lease, error) {
@@ -100,6 +99,15 @@ func (c *Client) Close() error {
 	c.running.Wait()
 	c.disconnect()
 	return nil
+}
+
+func isOver(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (c *Client) disconnect() {

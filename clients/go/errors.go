@@ -1,6 +1,7 @@
 package stormlock
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -40,15 +41,16 @@ type Error struct {
 	Kind error
 	// Message is for people.
 	Message string
-	// Field is the name of the field that is wrong, with ErrInvalidField.
+	// Field is the name of the field that is wrong, with ErrInvalidField, where it is known.
 	Field string
 	// Holder is the lease in the way, with ErrHeld, where it is known. Its LeaseID is empty.
 	Holder *LeaseInfo
 	// Cause is what has led to it, if anything.
 	Cause error
 
-	isUnheard bool // Certain never to have arrived anywhere.
-	isFinal   bool // Asking again will not help, though the answer is not one of Stormlock's.
+	isUnheard    bool // Certain never to have arrived anywhere.
+	isOverloaded bool // Too many ask; nothing was done.
+	isFinal      bool // Asking again will not help, though the answer is not one of Stormlock's.
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -76,43 +78,66 @@ var kindOfReason = map[string]error{
 	"NOT_ALLOWED":   ErrNotAllowed,
 }
 
+var kindOfDenial = map[pb.DenialReason]error{
+	pb.DenialReason_DENIAL_REASON_LOCK_HELD:         ErrHeld,
+	pb.DenialReason_DENIAL_REASON_LEASE_LOST:        ErrLost,
+	pb.DenialReason_DENIAL_REASON_NOT_ALLOWED:       ErrNotAllowed,
+	pb.DenialReason_DENIAL_REASON_INVALID_FIELD:     ErrInvalidField,
+	pb.DenialReason_DENIAL_REASON_ALREADY_ON_STREAM: ErrInvalidField,
+}
+
 // fromStatus makes an Error of what gRPC has returned. A code alone proves nothing, since libraries
 // and proxies make up their own: only with Stormlock's ErrorInfo is it definite.
 func fromStatus(err error, address string, isUnheard bool) *Error {
 	answer := status.Convert(err)
-	made := &Error{Kind: ErrUnavailable, Message: answer.Message(), isUnheard: isUnheard}
-	isOurs := false
+	var info *errdetails.ErrorInfo
+	var holder *LeaseInfo
 	for _, detail := range answer.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
-			if detail.GetDomain() != errorDomain {
-				continue
+			if detail.GetDomain() == errorDomain {
+				info = detail
 			}
-			isOurs = true
-			if kind, ok := kindOfReason[detail.GetReason()]; ok {
-				made.Kind = kind
-			}
-			made.Field = detail.GetMetadata()["field"]
 		case *pb.LockHeld:
-			made.Holder = leaseInfo(detail.GetHolder())
+			holder = leaseInfo(detail.GetHolder())
 		}
 	}
-	if isOurs {
+	made := &Error{Kind: ErrUnavailable, Message: answer.Message(), isUnheard: isUnheard}
+	if info != nil {
+		if kind, ok := kindOfReason[info.GetReason()]; ok {
+			made.Kind = kind
+		}
+		made.Field, made.Holder = info.GetMetadata()["field"], holder
+		made.isOverloaded = info.GetReason() == "OVERLOADED"
 		return made
 	}
 	made.Cause = err
-	made.Holder = nil
+	made.Message = address + ": " + strings.TrimSuffix(answer.Message(), ".")
 	switch answer.Code() {
 	case codes.DeadlineExceeded:
 		made.Message = address + " has not answered in time"
 	case codes.Unimplemented, codes.Unauthenticated, codes.PermissionDenied:
 		made.isFinal = true
-		fallthrough
-	default:
-		made.Message = address + ": " + strings.TrimSuffix(answer.Message(), ".")
 	}
 	return made
 }
+
+// fromDenied is the same for what is denied on a Hold stream.
+func fromDenied(message *pb.Denied) *Error {
+	kind, ok := kindOfDenial[message.GetReason()]
+	if !ok { // The store does not answer, or this client is too old for the reason.
+		kind = ErrUnavailable
+	}
+	return &Error{Kind: kind, Message: message.GetMessage(), Holder: leaseInfo(message.GetHolder())}
+}
+
+// gaveUp: the caller's context has ended, which is the cause.
+func gaveUp(ctx context.Context, what string) *Error {
+	cause := context.Cause(ctx)
+	return &Error{Kind: ErrUnavailable, Cause: cause, Message: what + " was given up: " + cause.Error()}
+}
+
+func closedError() *Error { return &Error{Kind: ErrClosed, Message: "this client is closed"} }
 
 func invalid(field, message string) *Error {
 	return &Error{Kind: ErrInvalidField, Field: field, Message: message}

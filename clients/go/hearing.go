@@ -8,28 +8,6 @@ import (
 
 // What the keeper hears on its stream.
 
-// hearing hands on what one stream hears, while it is the keeper's.
-type hearing struct {
-	*keeper
-	from *stream
-}
-
-func (h *hearing) heard(message *pb.HoldResponse) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.stream == h.from {
-		h.hear(h.nowMs(), message)
-	}
-}
-
-func (h *hearing) closed(failure *Error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.stream == h.from {
-		h.leave(h.nowMs(), failure)
-	}
-}
-
 func (k *keeper) hear(nowMs float64, message *pb.HoldResponse) {
 	s := k.stream
 	s.heardAtMs = nowMs
@@ -46,7 +24,7 @@ func (k *keeper) hear(nowMs float64, message *pb.HoldResponse) {
 		}
 	case *pb.HoldResponse_Denied:
 		if w := k.wishOf(kind.Denied); w != nil {
-			w.onDenied(nowMs, kind.Denied)
+			w.onDenied(nowMs, fromDenied(kind.Denied))
 		}
 	case *pb.HoldResponse_Lost:
 		delete(s.granted, kind.Lost.GetLeaseId())
@@ -102,8 +80,7 @@ func (k *keeper) onGranted(nowMs float64, granted *pb.Granted) {
 	w := k.wishOf(granted.GetLease())
 	if w == nil {
 		// Nobody wants it any more, and nobody has believed in it.
-		release := &pb.HoldRelease{Resource: lease.Resource, LeaseId: lease.LeaseID}
-		k.stream.say(&pb.HoldRequest{Kind: &pb.HoldRequest_Release{Release: release}})
+		k.stream.say(releaseMessage(lease.Resource, lease.LeaseID))
 		return
 	}
 	k.stream.granted[lease.LeaseID] = true
@@ -112,13 +89,14 @@ func (k *keeper) onGranted(nowMs float64, granted *pb.Granted) {
 	k.mustBeat = true
 }
 
-// wishOf is the one that a message speaks of, if it still is the one.
+// wishOf is the one that a message speaks of, if it still is the one. What is over is heard of no
+// more, though it stays until the next look.
 func (k *keeper) wishOf(message interface {
 	GetResource() string
 	GetLeaseId() string
 }) *wish {
 	w := k.wishes[message.GetResource()]
-	if w == nil || w.leaseID != message.GetLeaseId() {
+	if w == nil || w.leaseID != message.GetLeaseId() || w.phase == over {
 		return nil
 	}
 	return w

@@ -2,7 +2,10 @@ package stormlock
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -37,6 +40,8 @@ const (
 	shortestSilenceMs = 250
 	// How long what has arrived has to be read, before a stream is left (K8).
 	settleMs = 20
+	// More than this a daemon puts off for as long as there is no room, and that may be for ever.
+	mostWanted = 10_000
 	// Go's timers stand still while the machine is suspended: what is held is looked after this
 	// often, so that a loss is told soon after.
 	longestSleepMs = 1000
@@ -55,7 +60,6 @@ type keeper struct {
 	links      []openLink // One for each address, in the order of preference.
 	nowMs      func() float64
 	patienceMs float64
-	start      func() // Has run called, before the first wish is looked at.
 
 	mu           sync.Mutex
 	wishes       map[string]*wish // By resource.
@@ -65,7 +69,6 @@ type keeper struct {
 	mustBeat     bool
 	aloneSinceMs float64 // Since when nobody answers; +Inf while somebody does.
 	lastFailure  *Error
-	isStarted    bool
 	isClosed     bool
 
 	wake chan struct{} // Something has changed: look.
@@ -127,7 +130,7 @@ func (k *keeper) hold(ctx context.Context, resource string, settings settings) (
 		select {
 		case <-earlier.gone:
 		case <-ctx.Done():
-			return nil, gaveUp(ctx, resource)
+			return nil, gaveUp(ctx, "the wait for "+resource)
 		}
 	}
 }
@@ -139,22 +142,26 @@ func (k *keeper) add(
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.isClosed {
-		return nil, nil, &Error{Kind: ErrClosed, Message: "this client is closed"}
+		return nil, nil, closedError()
 	}
 	if ctx.Err() != nil {
-		return nil, nil, gaveUp(ctx, resource)
+		return nil, nil, gaveUp(ctx, "the wait for "+resource)
 	}
 	nowMs := k.nowMs()
-	k.look(nowMs)
 	if earlier := k.wishes[resource]; earlier != nil {
-		if earlier.phase == asking || earlier.phase == holding {
+		earlier.look(nowMs)
+		switch {
+		case earlier.isWanted():
 			return nil, nil, invalid("resource", resource+" is held or awaited by this client already")
+		case earlier.phase != over:
+			k.lookSoon()
+			return nil, earlier, nil
 		}
-		return nil, earlier, nil
+		k.forget(earlier)
 	}
-	if !k.isStarted {
-		k.isStarted = true
-		k.start()
+	if !k.hasRoom() {
+		return nil, nil, &Error{Kind: ErrUnavailable, Message: resource + " was not asked for: this client holds or " +
+			"awaits " + strconv.Itoa(mostWanted) + " locks, which is the limit; release some, or open another client"}
 	}
 	settings.waitMs = max(0, settings.waitMs-(nowMs-askedAtMs))
 	mine = newWish(ctx, resource, settings, nowMs)
@@ -163,19 +170,30 @@ func (k *keeper) add(
 	return mine, nil, nil
 }
 
+func (k *keeper) hasRoom() bool {
+	if len(k.wishes) < mostWanted {
+		return true
+	}
+	wanted := 0
+	for _, w := range k.wishes {
+		if w.isWanted() {
+			wanted++
+		}
+	}
+	return wanted < mostWanted
+}
+
 // await returns w when it is held. Who queues is told of it in the caller's own goroutine.
 func (k *keeper) await(ctx context.Context, w *wish) (*wish, error) {
 	for {
 		select {
 		case <-w.decided:
 			return w, w.outcome
-		case at := <-w.places:
-			if w.onQueued != nil {
-				w.onQueued(at.position, at.holder)
-			}
+		case call := <-w.news:
+			k.callOut(w, call)
 		case <-ctx.Done():
 			k.mu.Lock()
-			w.refuse(k.nowMs(), gaveUp(ctx, w.resource))
+			w.refuse(k.nowMs(), gaveUp(ctx, "the wait for "+w.resource))
 			k.mu.Unlock()
 			k.lookSoon()
 			<-w.decided // It may have been granted in the same moment.
@@ -184,12 +202,17 @@ func (k *keeper) await(ctx context.Context, w *wish) (*wish, error) {
 	}
 }
 
-func gaveUp(ctx context.Context, resource string) *Error {
-	cause := context.Cause(ctx)
-	return &Error{
-		Kind: ErrUnavailable, Cause: cause,
-		Message: "the wait for " + resource + " was given up: " + cause.Error(),
-	}
+// callOut calls the caller's function. When that panics, nobody is there any more to release what may
+// yet be granted.
+func (k *keeper) callOut(w *wish, call func()) {
+	hasReturned := false
+	defer func() {
+		if !hasReturned {
+			k.release(w)
+		}
+	}()
+	call()
+	hasReturned = true
 }
 
 // release ends a wish. It does not wait for the daemon: w.gone tells.
@@ -203,16 +226,10 @@ func (k *keeper) release(w *wish) {
 // close releases everything, and waits for the answers as long as they can matter.
 func (k *keeper) close() {
 	k.mu.Lock()
-	if k.isClosed {
-		k.mu.Unlock()
-		<-k.done
-		return
-	}
 	k.isClosed = true
-	var all []*wish
-	for _, w := range k.wishes {
+	all := slices.Collect(maps.Values(k.wishes))
+	for _, w := range all {
 		w.release(k.nowMs())
-		all = append(all, w)
 	}
 	k.mu.Unlock()
 	k.lookSoon()
@@ -220,7 +237,9 @@ func (k *keeper) close() {
 		<-w.gone
 	}
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.leaveStream()
-	k.mu.Unlock()
-	close(k.done)
+	if !isOver(k.done) {
+		close(k.done)
+	}
 }

@@ -20,6 +20,8 @@ type desk struct {
 	nowMs float64
 	k     *keeper
 	links []*paperLink
+	// What becomes of every stream while time passes, if anything.
+	refusal *Error
 }
 
 type paperLink struct {
@@ -43,7 +45,6 @@ func newDesk(t *testing.T, addresses int) *desk {
 		})
 	}
 	d.k = newKeeper(opens, func() float64 { return d.nowMs }, func() float64 { return 1 }, 10_000)
-	d.k.start = func() {}
 	return d
 }
 
@@ -66,6 +67,9 @@ func (d *desk) pass(ms float64) {
 	d.Helper()
 	untilMs := d.nowMs + ms
 	for range 10_000 {
+		if d.refusal != nil && !d.link().isClosed {
+			d.link().closed(d.refusal)
+		}
 		d.k.look(d.nowMs)
 		nextMs := max(d.k.nextMs(d.nowMs), d.nowMs)
 		if nextMs > untilMs {
@@ -99,6 +103,14 @@ func (d *desk) ack(seq uint64) {
 	ack := &pb.HeartbeatAck{Seq: seq, ValidShare: 1}
 	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_HeartbeatAck{HeartbeatAck: ack}})
 }
+
+// queue tells of a place in a queue.
+func (d *desk) queue(resource string) {
+	queued := &pb.Queued{Resource: resource, Position: 1, Ttl: durationpb.New(3 * time.Second)}
+	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Queued{Queued: queued}})
+}
+
+var refused = &Error{Kind: ErrUnavailable, Message: "a: connection refused", isUnheard: true}
 
 // said is what has been said on the newest stream, in short.
 func (d *desk) said() string {
@@ -256,6 +268,13 @@ func TestLossIsToldOnceAndForGood(t *testing.T) {
 	if !strings.Contains(d.said(), "release r") {
 		t.Fatal("not released after it has ended")
 	}
+	answer := &pb.Released{
+		Resource: "r", LeaseId: w.leaseID, Outcome: pb.ReleaseOutcome_RELEASE_OUTCOME_RELEASED,
+	}
+	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Released{Released: answer}})
+	if w.phase != over || !errors.Is(w.ending, ErrLost) {
+		t.Fatalf("it is over with %v", w.ending)
+	}
 }
 
 func TestWhoReleasesStopsBelievingBeforeItIsSaid(t *testing.T) {
@@ -271,6 +290,24 @@ func TestWhoReleasesStopsBelievingBeforeItIsSaid(t *testing.T) {
 	if w.phase != over || !errors.Is(w.ending, ErrUnavailable) {
 		t.Fatalf("without an answer it ends with %v", w.ending)
 	}
+}
+
+func TestAReleaseOfAShortLeaseHurriesNoDaemonThatKeepsLongerOnes(t *testing.T) {
+	d := newDesk(t, 2)
+	long := d.hold("long", TTL(time.Minute))
+	d.grant(long, 1)
+	d.ack(2)
+	short := d.hold("short")
+	d.grant(short, 3)
+	d.ack(4)
+	d.k.release(short)
+	d.pass(2500) // As a daemon may take whose stores are slow, with leases of a minute.
+	d.ack(5)
+	d.pass(4000) // Nobody has answered the release.
+	if len(d.links) != 1 || short.phase != over {
+		t.Fatal("the daemon was left as silent")
+	}
+	d.expectHeld(long, true)
 }
 
 func TestWhatIsGoneWhenItIsReleasedIsLostUnlessAReleaseWentUnanswered(t *testing.T) {
@@ -302,14 +339,38 @@ func TestWhatIsGoneWhenItIsReleasedIsLostUnlessAReleaseWentUnanswered(t *testing
 }
 
 func TestAPlaceThatNamesNoTTLBringsNoFloodOfHeartbeats(t *testing.T) {
+	for _, ttl := range []*durationpb.Duration{nil, {}} {
+		d := newDesk(t, 1)
+		d.hold("r", TTL(30*time.Second))
+		d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Queued{
+			Queued: &pb.Queued{Resource: "r", Position: 1, Ttl: ttl},
+		}})
+		d.ack(1)
+		d.pass(9900)
+		d.expectSaid("beat 1, acquire r")
+	}
+}
+
+func TestLabelsAreThoseOfWhenTheyWereGiven(t *testing.T) {
 	d := newDesk(t, 1)
-	d.hold("r", TTL(30*time.Second))
-	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Queued{
-		Queued: &pb.Queued{Resource: "r", Position: 1},
-	}})
-	d.ack(1)
-	d.pass(9900)
-	d.expectSaid("beat 1, acquire r")
+	labels := map[string]string{"team": "a"}
+	d.hold("r", Labels(labels))
+	labels["team"] = "b"
+	if sent := d.link().said[1].GetAcquire().GetLabels(); sent["team"] != "a" {
+		t.Fatalf("the labels are %v", sent)
+	}
+}
+
+func TestWhoseCallbackPanicsLeavesNothingBehind(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r", OnQueued(func(int, *LeaseInfo) { panic("the caller's own") }))
+	d.queue("r")
+	func() {
+		defer func() { _ = recover() }()
+		_, _ = d.k.await(context.Background(), w)
+	}()
+	d.k.look(d.nowMs)
+	d.expectSaid("beat 1, acquire r, beat 2, release r")
 }
 
 func TestAGrantThatNobodyWaitsForAnyMoreIsGivenBack(t *testing.T) {
@@ -322,6 +383,36 @@ func TestAGrantThatNobodyWaitsForAnyMoreIsGivenBack(t *testing.T) {
 		t.Fatalf("said: %s", said)
 	}
 	d.expectHeld(w, false)
+}
+
+func TestWhatIsOverIsNotAskedForAgainWhateverIsSaidOfIt(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r", Wait(0))
+	denied := &pb.Denied{Resource: "r", LeaseId: w.leaseID, Reason: pb.DenialReason_DENIAL_REASON_LOCK_HELD}
+	lost := &pb.Lost{Resource: "r", LeaseId: w.leaseID}
+	// Both are read before anybody looks.
+	d.link().heard(&pb.HoldResponse{Kind: &pb.HoldResponse_Denied{Denied: denied}})
+	d.link().heard(&pb.HoldResponse{Kind: &pb.HoldResponse_Lost{Lost: lost}})
+	d.pass(1000)
+	if !errors.Is(w.outcome, ErrHeld) || w.phase != over {
+		t.Fatalf("it is refused with %v, and goes on", w.outcome)
+	}
+	d.expectSaid("beat 1, acquire r")
+}
+
+func TestAnIDThatIsUsedUpIsNotAskedWithAgain(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r")
+	id := w.leaseID
+	denied := &pb.Denied{Resource: "r", LeaseId: id, Reason: pb.DenialReason_DENIAL_REASON_LEASE_LOST}
+	d.hear(&pb.HoldResponse{Kind: &pb.HoldResponse_Denied{Denied: denied}})
+	d.pass(retryMs + 1)
+	d.expectSaid("beat 1, acquire r, beat 2, acquire r")
+	if asked := d.link().said[3].GetAcquire().GetLeaseId(); asked == id || asked != w.leaseID {
+		t.Fatalf("asked with %s after %s", asked, id)
+	}
+	d.grant(w, 2)
+	d.expectHeld(w, true)
 }
 
 func TestADaemonThatIsGoneIsAskedAgainOnceASecondAtTheLeast(t *testing.T) {
@@ -343,19 +434,84 @@ func TestADaemonThatIsGoneIsAskedAgainOnceASecondAtTheLeast(t *testing.T) {
 	d.expectHeld(w, true)
 }
 
+func TestTenThousandLocksAreKeptWithoutHurryAndOneMoreIsRefused(t *testing.T) {
+	d := newDesk(t, 1)
+	began := time.Now()
+	var first *wish
+	for n := range mostWanted {
+		settings, _ := settingsOf("ann", forever, []Option{TTL(time.Minute)})
+		w, _, err := d.k.add(context.Background(), fmt.Sprint(n), settings, d.nowMs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = w
+		}
+	}
+	for range 20 { // As messages come in.
+		d.k.look(d.nowMs)
+		d.k.nextMs(d.nowMs)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Fatalf("it took %v", took)
+	}
+	ask := func() error {
+		settings, _ := settingsOf("ann", forever, nil)
+		_, _, err := d.k.add(context.Background(), "one more", settings, d.nowMs)
+		return err
+	}
+	if err := ask(); !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("one more: %v", err)
+	}
+	d.k.release(first)
+	if err := ask(); err != nil {
+		t.Fatalf("in place of another: %v", err)
+	}
+}
+
 func TestAWaitEndsWhenNobodyAnswersForTooLong(t *testing.T) {
 	d := newDesk(t, 2)
+	d.refusal = refused
 	w := d.hold("r")
 	for range 2000 {
-		if w.isDecided {
+		if isOver(w.decided) {
 			break
-		}
-		if !d.link().isClosed {
-			d.link().closed(&Error{Kind: ErrUnavailable, Message: "a: connection refused", isUnheard: true})
 		}
 		d.pass(10)
 	}
 	if !errors.Is(w.outcome, ErrUnavailable) || d.nowMs < 9900 || d.nowMs > 11_000 {
 		t.Fatalf("after %v ms: %v", d.nowMs, w.outcome)
+	}
+}
+
+func TestAWaitThatHasStoodInAQueueOutlastsItsDaemon(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r")
+	d.queue("r")
+	id := w.leaseID
+	d.refusal = refused
+	d.pass(600_000)
+	d.refusal = nil
+	d.pass(1000)
+	if isOver(w.decided) || w.leaseID != id {
+		t.Fatalf("it is not asked for again as before: %v", w.outcome)
+	}
+	d.grant(w, d.k.seq)
+	d.expectHeld(w, true)
+}
+
+func TestAWaitThatHasStoodInAQueueEndsFiveSecondsAfterItsEndWhenNobodyAnswers(t *testing.T) {
+	d := newDesk(t, 1)
+	w := d.hold("r", Wait(time.Minute))
+	d.queue("r")
+	d.refusal = refused
+	d.pass(64_999)
+	if isOver(w.decided) {
+		t.Fatalf("after %v ms: %v", d.nowMs, w.outcome)
+	}
+	d.pass(1)
+	d.k.look(d.nowMs)
+	if !errors.Is(w.outcome, ErrUnavailable) || w.outcome.Error() != refused.Message {
+		t.Fatalf("it ends with %v", w.outcome)
 	}
 }

@@ -22,26 +22,15 @@ func (l *Lease) Info() LeaseInfo { return *l.wish.lease }
 
 // Held tells whether the lock is held now, by the clock and not by a timer: a program that was
 // stopped for too long, or a machine that was suspended, finds the truth.
-func (l *Lease) Held() bool {
-	state := l.State()
-	return state == Held || state == AtRisk
-}
+func (l *Lease) Held() bool { return l.Left() > 0 }
 
-// State is what may be believed of it now. Lost and Released are for good.
-func (l *Lease) State() State {
-	l.keeper.mu.Lock()
-	defer l.keeper.mu.Unlock()
-	nowMs := l.keeper.nowMs()
-	l.wish.look(nowMs) // A loss that is found here is told as any other.
-	return l.wish.belief.state(nowMs)
-}
-
-// Left is for how long nobody else can hold the lock, if no daemon is heard from any more; 0 when it
-// is not held. It grows again as the lease is kept.
+// Left is for how long nobody else can hold the lock, if no daemon is heard from any more. It grows
+// again as the lease is kept, but not from 0: what is not held any more is lost for good.
 func (l *Lease) Left() time.Duration {
 	l.keeper.mu.Lock()
 	defer l.keeper.mu.Unlock()
 	nowMs := l.keeper.nowMs()
+	l.wish.look(nowMs) // A loss that is found here is told as any other.
 	if !l.wish.belief.isHeld(nowMs) {
 		return 0
 	}
@@ -66,17 +55,12 @@ func (l *Lease) Release(ctx context.Context) error {
 	select {
 	case <-l.wish.gone:
 	case <-ctx.Done():
-		select {
-		case <-l.wish.gone:
-		default:
-			return &Error{
-				Kind: ErrUnavailable, Cause: context.Cause(ctx),
-				Message: "the release of " + l.wish.resource + " has not been confirmed yet",
-			}
-		}
 	}
-	if l.State() == Lost {
-		return l.wish.notHeld()
+	if !isOver(l.wish.gone) {
+		return &Error{
+			Kind: ErrUnavailable, Cause: context.Cause(ctx),
+			Message: "the release of " + l.wish.resource + " has not been confirmed yet",
+		}
 	}
 	return l.wish.ending
 }

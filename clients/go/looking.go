@@ -5,16 +5,14 @@ import "math"
 // What the keeper does when it is due.
 
 func (k *keeper) look(nowMs float64) {
-	for resource, w := range k.wishes {
+	silenceMs := k.silenceMs()
+	for _, w := range k.wishes {
 		w.look(nowMs)
-		if w.isOpen(nowMs) && nowMs >= k.patienceEndsMs(w) {
+		if w.isOpen(nowMs) && nowMs >= k.patienceEndsMs(w, silenceMs) {
 			w.refuse(nowMs, k.patienceReason(w))
 		}
 		if w.phase == over {
-			delete(k.wishes, resource)
-			if k.stream != nil {
-				delete(k.stream.granted, w.leaseID)
-			}
+			k.forget(w)
 		}
 	}
 	if len(k.wishes) == 0 {
@@ -28,6 +26,13 @@ func (k *keeper) look(nowMs float64) {
 	}
 	if k.stream != nil {
 		k.speak(nowMs)
+	}
+}
+
+func (k *keeper) forget(w *wish) {
+	delete(k.wishes, w.resource)
+	if k.stream != nil {
+		delete(k.stream.granted, w.leaseID)
 	}
 }
 
@@ -69,12 +74,11 @@ func (k *keeper) speak(nowMs float64) {
 }
 
 func (k *keeper) connect(nowMs float64) {
-	s := newStream(nowMs, k.seq)
-	k.stream = s
+	k.stream = newStream(k, nowMs)
 	for _, w := range k.wishes {
 		w.onNewStream()
 	}
-	s.link = k.links[k.route.address()](&hearing{k, s})
+	k.stream.link = k.links[k.route.address()](k.stream)
 }
 
 // leave gives up a stream that has failed (K5).

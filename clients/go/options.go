@@ -1,8 +1,11 @@
 package stormlock
 
 import (
+	"maps"
 	"math"
 	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Option says how a lock is wanted.
@@ -49,7 +52,11 @@ func Principal(principal string) Option { return func(s *settings) { s.principal
 func Reason(reason string) Option { return func(s *settings) { s.reason = reason } }
 
 // Labels are anything else worth showing with the lease.
-func Labels(labels map[string]string) Option { return func(s *settings) { s.labels = labels } }
+func Labels(labels map[string]string) Option {
+	// A stream may send them when Hold has long been given up, and the map is its caller's again.
+	labels = maps.Clone(labels)
+	return func(s *settings) { s.labels = labels }
+}
 
 // LeaseID is for an Acquire that asks again for a lease it may have got before: the id that was used
 // then. Hold makes its own.
@@ -67,6 +74,14 @@ func settingsOf(principal string, waitMs float64, options []Option) (settings, e
 		set(&s)
 	}
 	return s, s.wrong
+}
+
+// wireTTL is nil for the default of the daemon's policy.
+func (s *settings) wireTTL() *durationpb.Duration {
+	if s.ttl == 0 {
+		return nil
+	}
+	return durationpb.New(s.ttl)
 }
 
 var forever = math.Inf(1)

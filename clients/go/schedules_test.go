@@ -214,7 +214,6 @@ func newWorld(t *testing.T, seed uint64) *world {
 			return l
 		}
 		h.k = newKeeper([]openLink{open, open}, h.clockMs, w.Float64, 1e9)
-		h.k.start = func() {}
 		w.holders = append(w.holders, h)
 	}
 	return w

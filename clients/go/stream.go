@@ -17,6 +17,7 @@ type link interface {
 // stream is an open Hold stream as its holder knows it: what was sent when, and what was heard.
 type stream struct {
 	link
+	keeper       *keeper
 	openedAtMs   float64
 	lastBeatAtMs float64
 	heardAtMs    float64
@@ -31,11 +32,29 @@ type beat struct {
 	sentAtMs float64
 }
 
-func newStream(nowMs float64, lastSeq uint64) *stream {
+func newStream(k *keeper, nowMs float64) *stream {
 	never := math.Inf(-1)
 	return &stream{
-		openedAtMs: nowMs, lastBeatAtMs: never, heardAtMs: never, doubtedAtMs: never,
-		granted: map[string]bool{}, ackedSeq: lastSeq,
+		keeper: k, openedAtMs: nowMs, lastBeatAtMs: never, heardAtMs: never, doubtedAtMs: never,
+		granted: map[string]bool{}, ackedSeq: k.seq,
+	}
+}
+
+// heard hands on what the link has heard, while the stream is the keeper's.
+func (s *stream) heard(message *pb.HoldResponse) {
+	s.keeper.mu.Lock()
+	defer s.keeper.mu.Unlock()
+	if s.keeper.stream == s {
+		s.keeper.hear(s.keeper.nowMs(), message)
+	}
+}
+
+// closed is for when the link has ended.
+func (s *stream) closed(failure *Error) {
+	s.keeper.mu.Lock()
+	defer s.keeper.mu.Unlock()
+	if s.keeper.stream == s {
+		s.keeper.leave(s.keeper.nowMs(), failure)
 	}
 }
 

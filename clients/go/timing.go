@@ -4,13 +4,21 @@ import "math"
 
 // When the keeper must look again, and what its waits are measured by.
 
-// periodMs is how often heartbeats are due, as the shortest ttl of all wants it.
+// periodMs is how often heartbeats are due, as the shortest ttl wants it of all that is wanted. What
+// is being released counts only where there is nothing else: the daemon, which keeps it no longer,
+// takes the time for its acknowledgements that the others leave it.
 func (k *keeper) periodMs() float64 {
-	shortestMs := math.Inf(1)
+	wantedMs, shortestMs := math.Inf(1), math.Inf(1)
 	for _, w := range k.wishes {
 		shortestMs = min(shortestMs, w.ttlMs)
+		if w.isWanted() {
+			wantedMs = min(wantedMs, w.ttlMs)
+		}
 	}
-	return max(min(shortestMs/3, longestPeriodMs), shortestPeriodMs)
+	if math.IsInf(wantedMs, 1) {
+		wantedMs = shortestMs
+	}
+	return max(min(wantedMs/3, longestPeriodMs), shortestPeriodMs)
 }
 
 // silenceMs is how long a daemon that is being talked to has to answer.
@@ -56,7 +64,7 @@ func (k *keeper) urgentAtMs(nowMs float64) float64 {
 func (k *keeper) isPutOff() bool {
 	isPutOff := false
 	for _, w := range k.wishes {
-		if w.phase != asking && w.phase != holding {
+		if !w.isWanted() {
 			continue
 		}
 		if w.standing == queued {
@@ -68,10 +76,15 @@ func (k *keeper) isPutOff() bool {
 }
 
 // patienceEndsMs is when a wait is to be given up. A daemon with nothing to say is no reason, only
-// one that leaves a heartbeat unanswered. A wait that is over is refused by the daemon itself.
-func (k *keeper) patienceEndsMs(w *wish) float64 {
+// one that leaves a heartbeat unanswered; and not that either for who has stood in a queue: a daemon
+// that is restarted, however long it takes, ends no wait. A wait that is over is refused by the daemon
+// itself. A daemon that is being talked to has silenceMs to answer.
+func (k *keeper) patienceEndsMs(w *wish, silenceMs float64) float64 {
+	if w.hasQueued {
+		return w.giveUpAtMs()
+	}
 	sinceMs := max(w.sinceMs, k.aloneSinceMs)
-	return min(sinceMs+max(k.patienceMs, k.silenceMs()), w.giveUpAtMs())
+	return min(sinceMs+max(k.patienceMs, silenceMs), w.giveUpAtMs())
 }
 
 // patienceReason is why a wait has been given up.
@@ -102,13 +115,14 @@ func (k *keeper) nextMs(nowMs float64) float64 {
 		}
 		atMs = min(leaveAtMs, s.lastBeatAtMs+k.periodMs())
 	}
+	silenceMs := k.silenceMs()
 	for _, w := range k.wishes {
 		atMs = min(atMs, w.lookAtMs(nowMs))
 		if k.stream != nil {
 			atMs = min(atMs, w.speakAtMs())
 		}
 		if w.isOpen(nowMs) {
-			atMs = min(atMs, k.patienceEndsMs(w))
+			atMs = min(atMs, k.patienceEndsMs(w, silenceMs))
 		}
 	}
 	return atMs

@@ -6,8 +6,6 @@ import (
 	"iter"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	pb "github.com/stormlock/stormlock/clients/go/stormlockv1"
 )
 
@@ -32,7 +30,7 @@ func (g *Grant) Held() bool { return g.Left() > 0 }
 // question was sent.
 func (g *Grant) Left() time.Duration { return spanOf(max(0, g.endMs-systemNowMs())) }
 
-func newGrant(lease *pb.Lease, sentAtMs float64) (*Grant, error) {
+func newGrant(lease *pb.Lease, sentAtMs float64) (*Grant, *Error) {
 	if lease == nil {
 		return nil, &Error{Kind: ErrUnavailable, Message: "the daemon has answered without a lease"}
 	}
@@ -41,54 +39,61 @@ func newGrant(lease *pb.Lease, sentAtMs float64) (*Grant, error) {
 }
 
 // Acquire takes the lock on a resource, once: nobody keeps the lease but who renews it. It waits as
-// long as Wait says, which is not at all without it. Errors: ErrHeld with the holder,
-// ErrInvalidField, ErrNotAllowed, ErrUnavailable.
+// long as Wait says, which is not at all without it. Errors: ErrHeld with the holder where that is
+// known, ErrInvalidField, ErrNotAllowed, ErrUnavailable; and ErrLost when LeaseID is that of a lease
+// which has ended.
 func (c *Client) Acquire(ctx context.Context, resource string, options ...Option) (*Grant, error) {
 	settings, err := settingsOf(c.options.Principal, 0, options)
 	if err != nil {
 		return nil, err
 	}
-	leaseID, isUncertain := settings.leaseID, false
-	if leaseID == "" {
-		leaseID = NewLeaseID()
+	a := &acquisition{
+		settings: settings, resource: resource,
+		untilMs: systemNowMs() + settings.waitMs, isOwnID: settings.leaseID == "",
 	}
-	untilMs := systemNowMs() + settings.waitMs
-	attempt := func(ctx context.Context, d *daemon, within time.Duration) (*Grant, error) {
-		sentAtMs := systemNowMs()
-		waitMs := max(0, untilMs-sentAtMs)
-		request := &pb.AcquireRequest{
-			Resource: resource, LeaseId: leaseID, Principal: settings.principal,
-			Wait: atLeast(waitMs), Reason: settings.reason, Labels: settings.labels,
-		}
-		if settings.ttl > 0 {
-			request.Ttl = durationpb.New(settings.ttl)
-		}
-		answer, err := unary(ctx, d, spanOf(waitMs+millis(within)), d.calls.Acquire, request)
-		var failure *Error
-		switch {
-		case err == nil:
-			return newGrant(answer.GetLease(), sentAtMs)
-		case !errors.As(err, &failure):
-			isUncertain = true
-		case failure.Kind == ErrLost && isUncertain && settings.leaseID == "":
-			// A first attempt was granted and has ended after its answer was lost. Nobody has
-			// believed in that lease, so a new one is as good.
-			leaseID, isUncertain = NewLeaseID(), false
-			return nil, &Error{Kind: ErrUnavailable, Message: failure.Message, Cause: failure}
-		case !failure.IsDefinite() && !failure.isUnheard:
-			isUncertain = true
-		}
-		return nil, err
+	if a.isOwnID {
+		a.leaseID = NewLeaseID()
 	}
-	grant, err := ask(ctx, c, settings.waitMs, attempt)
-	if err == nil && settings.waitMs > 0 {
-		isUncertain = true // Until it has been handed out.
+	grant, err := ask(ctx, c, a.waitMs, a.attempt)
+	if err == nil && a.waitMs > 0 {
+		a.isUncertain = true // Until it has been handed out.
 		grant, err = c.whole(ctx, grant)
 	}
-	if err != nil && isUncertain {
-		c.takeBack(resource, leaseID)
+	if err != nil && a.isUncertain {
+		c.takeBack(resource, a.leaseID)
 	}
 	return grant, err
+}
+
+// acquisition is an Acquire that is under way.
+type acquisition struct {
+	settings
+	resource    string
+	untilMs     float64
+	isOwnID     bool // The lease id is not the caller's.
+	isUncertain bool // The lease may have been granted, and nobody has heard of it.
+}
+
+func (a *acquisition) attempt(ctx context.Context, d *daemon, within time.Duration) (*Grant, *Error) {
+	sentAtMs := systemNowMs()
+	waitMs := max(0, a.untilMs-sentAtMs)
+	request := &pb.AcquireRequest{
+		Resource: a.resource, LeaseId: a.leaseID, Principal: a.principal,
+		Ttl: a.wireTTL(), Wait: atLeast(waitMs), Reason: a.reason, Labels: a.labels,
+	}
+	answer, failure := callOne(ctx, d, spanOf(waitMs+millis(within)), pb.LockServiceClient.Acquire, request)
+	switch {
+	case failure == nil:
+		return newGrant(answer.GetLease(), sentAtMs)
+	case failure.Kind == ErrLost && a.isUncertain && a.isOwnID:
+		// A first attempt was granted and has ended after its answer was lost. Nobody has believed in
+		// that lease, so a new one is as good.
+		a.leaseID, a.isUncertain = NewLeaseID(), false
+		return nil, &Error{Kind: ErrUnavailable, Message: failure.Message, Cause: failure}
+	case !failure.IsDefinite() && !failure.isUnheard && !failure.isOverloaded:
+		a.isUncertain = true
+	}
+	return nil, failure
 }
 
 // whole renews a lease that was granted after a wait, unless hardly any of it is gone: time that was
@@ -98,7 +103,11 @@ func (c *Client) whole(ctx context.Context, grant *Grant) (*Grant, error) {
 	if deadlineMs(systemNowMs(), ttlMs, ttlMs)-grant.endMs < waitedShare*ttlMs {
 		return grant, nil
 	}
-	return c.Renew(ctx, grant.Resource, grant.LeaseID)
+	renewed, err := c.Renew(ctx, grant.Resource, grant.LeaseID)
+	if errors.Is(err, ErrLost) { // Its answer took longer than it lived.
+		return nil, &Error{Kind: ErrHeld, Message: err.Error(), Cause: err}
+	}
+	return renewed, err
 }
 
 // takeBack ends what an Acquire without a definite answer may have got. Best effort: what cannot be
@@ -116,15 +125,12 @@ func (c *Client) Renew(ctx context.Context, resource, leaseID string, options ..
 	if err != nil {
 		return nil, err
 	}
-	request := &pb.RenewRequest{Resource: resource, LeaseId: leaseID}
-	if settings.ttl > 0 {
-		request.Ttl = durationpb.New(settings.ttl)
-	}
-	return ask(ctx, c, 0, func(ctx context.Context, d *daemon, within time.Duration) (*Grant, error) {
+	request := &pb.RenewRequest{Resource: resource, LeaseId: leaseID, Ttl: settings.wireTTL()}
+	return ask(ctx, c, 0, func(ctx context.Context, d *daemon, within time.Duration) (*Grant, *Error) {
 		sentAtMs := systemNowMs()
-		answer, err := unary(ctx, d, within, d.calls.Renew, request)
-		if err != nil {
-			return nil, err
+		answer, failure := callOne(ctx, d, within, pb.LockServiceClient.Renew, request)
+		if failure != nil {
+			return nil, failure
 		}
 		return newGrant(answer.GetLease(), sentAtMs)
 	})
@@ -143,7 +149,7 @@ const (
 // Release ends a lease by its id; harmless when it has ended already.
 func (c *Client) Release(ctx context.Context, resource, leaseID string) (ReleaseOutcome, error) {
 	request := &pb.ReleaseRequest{Resource: resource, LeaseId: leaseID}
-	answer, err := askFor(ctx, c, request, pb.LockServiceClient.Release)
+	answer, err := askFor(ctx, c, pb.LockServiceClient.Release, request)
 	if err != nil {
 		return "", err
 	}
@@ -155,14 +161,14 @@ func (c *Client) Release(ctx context.Context, resource, leaseID string) (Release
 
 // Current tells who holds a resource now; nil when nobody does.
 func (c *Client) Current(ctx context.Context, resource string) (*LeaseInfo, error) {
-	answer, err := askFor(ctx, c, &pb.CurrentRequest{Resource: resource}, pb.LockServiceClient.Current)
+	answer, err := askFor(ctx, c, pb.LockServiceClient.Current, &pb.CurrentRequest{Resource: resource})
 	return leaseInfo(answer.GetLease()), err
 }
 
 // IsHeld tells whether this lease held its resource when the store was asked.
 func (c *Client) IsHeld(ctx context.Context, resource, leaseID string) (bool, error) {
 	request := &pb.IsHeldRequest{Resource: resource, LeaseId: leaseID}
-	answer, err := askFor(ctx, c, request, pb.LockServiceClient.IsHeld)
+	answer, err := askFor(ctx, c, pb.LockServiceClient.IsHeld, request)
 	return answer.GetHeld(), err
 }
 
@@ -172,7 +178,7 @@ func (c *Client) List(ctx context.Context, prefix string) iter.Seq2[*LeaseInfo, 
 	return func(yield func(*LeaseInfo, error) bool) {
 		request := &pb.ListRequest{Prefix: prefix, PageSize: pageSize}
 		for {
-			page, err := askFor(ctx, c, request, pb.LockServiceClient.List)
+			page, err := askFor(ctx, c, pb.LockServiceClient.List, request)
 			if err != nil {
 				yield(nil, err)
 				return

@@ -5,7 +5,6 @@ import (
 	"math"
 
 	pb "github.com/stormlock/stormlock/clients/go/stormlockv1"
-	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 const (
@@ -38,49 +37,41 @@ const (
 	putOff           // The daemon cannot answer now: its store does not.
 )
 
-// place is where a waiter stands.
-type place struct {
-	position int
-	holder   *LeaseInfo
-}
-
 // wish is one wanted lock, from its first ask to its end. The keeper speaks and listens for it, and
 // guards it: whoever touches a wish has the keeper's mutex.
 type wish struct {
 	settings
 	resource string
-	parent   context.Context
+	parent   context.Context // What the context of the lease comes from.
 
 	leaseID     string
-	times       int // How often a daemon may have heard of it.
 	sinceMs     float64
 	untilMs     float64 // When the wait is over.
 	phase       phase
-	releaseAtMs float64
-	releases    int // How often a daemon may have heard that it is released.
+	sayAtMs     float64 // When this phase's message is to be said on the present stream; +Inf when it is.
+	said        int     // How often a daemon may have heard it.
+	standing    standing
+	hasQueued   bool   // A daemon has given it a place.
+	trouble     string // Why a daemon could not answer.
 	ttlMs       float64
 	belief      belief
-	lease       *LeaseInfo
-	ctx         context.Context
-	cancel      context.CancelCauseFunc
-	isSaid      bool // Whether it has been said on the present stream what is to be said.
-	sayAtMs     float64
-	standing    standing
-	trouble     string // Why a daemon could not answer.
-	places      chan place
-	outcome     error         // Why it is not held; nil when it is.
-	decided     chan struct{} // Closed when it is held, or will not be.
-	isDecided   bool
-	ending      error         // What the release met.
-	gone        chan struct{} // Closed when no daemon has anything to do with it any more.
+	releaseAtMs float64 // It is not released before.
+
+	news    chan func()   // The newest call of OnQueued, until its caller has made it.
+	decided chan struct{} // Closed when it is held, or will not be. Then these stay as they are:
+	outcome error         // why it is not held; nil when it is,
+	lease   *LeaseInfo
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
+	gone    chan struct{} // Closed when no daemon has anything to do with it any more. Then this stays:
+	ending  error         // what the release met.
 }
 
 func newWish(ctx context.Context, resource string, settings settings, nowMs float64) *wish {
 	w := &wish{
 		settings: settings, resource: resource, parent: ctx, leaseID: NewLeaseID(),
-		sinceMs: nowMs, untilMs: nowMs + settings.waitMs,
-		ttlMs: assumedTTLMs, sayAtMs: math.Inf(-1),
-		places: make(chan place, 1), decided: make(chan struct{}), gone: make(chan struct{}),
+		sinceMs: nowMs, untilMs: nowMs + settings.waitMs, sayAtMs: math.Inf(-1), ttlMs: assumedTTLMs,
+		news: make(chan func(), 1), decided: make(chan struct{}), gone: make(chan struct{}),
 	}
 	if settings.ttl > 0 {
 		w.ttlMs = millis(settings.ttl)
@@ -89,12 +80,12 @@ func newWish(ctx context.Context, resource string, settings settings, nowMs floa
 	return w
 }
 
+// isWanted tells whether it is asked for or held, and not on its way out.
+func (w *wish) isWanted() bool { return w.phase == asking || w.phase == holding }
+
 // isOpen tells whether its caller still waits to hear.
 func (w *wish) isOpen(nowMs float64) bool {
-	if w.phase == holding {
-		return w.belief.state(nowMs) == pending
-	}
-	return w.phase == asking
+	return w.phase == asking || w.phase == holding && w.belief.state(nowMs) == pending
 }
 
 // giveUpAtMs: the daemon refuses a wait that is over by itself; this is for when it does not answer.
@@ -105,7 +96,7 @@ func (w *wish) lookAtMs(nowMs float64) float64 {
 	switch {
 	case w.phase == releasing:
 		return w.farewellEndsMs()
-	case w.phase == holding && w.belief.state(nowMs) != pending:
+	case w.phase == holding && w.belief.isHeld(nowMs):
 		return w.belief.endMs
 	}
 	return math.Inf(1)
@@ -113,18 +104,18 @@ func (w *wish) lookAtMs(nowMs float64) float64 {
 
 // speakAtMs is when there is something to say next, on a stream.
 func (w *wish) speakAtMs() float64 {
-	switch {
-	case w.phase == over || w.isSaid:
-		return math.Inf(1)
-	case w.phase == releasing:
+	switch w.phase {
+	case releasing:
 		return max(w.sayAtMs, w.releaseAtMs)
+	case over:
+		return math.Inf(1)
 	}
 	return w.sayAtMs
 }
 
 // look does what time has brought.
 func (w *wish) look(nowMs float64) {
-	if w.phase == holding && w.belief.state(nowMs) == Lost {
+	if w.phase == holding && w.belief.state(nowMs) == lost {
 		w.lose("the lease of " + w.resource + " could not be renewed in time")
 	}
 	if w.phase == releasing && nowMs >= w.farewellEndsMs() {
@@ -134,16 +125,13 @@ func (w *wish) look(nowMs float64) {
 }
 
 func (w *wish) nextMessage(nowMs float64) *pb.HoldRequest {
-	w.isSaid = true
+	w.sayAtMs = math.Inf(1)
+	w.said++
 	switch w.phase {
 	case asking:
-		w.times++
 		ask := &pb.HoldAcquire{
 			Resource: w.resource, LeaseId: w.leaseID, Principal: w.principal,
-			Reason: w.reason, Labels: w.labels,
-		}
-		if w.ttl > 0 {
-			ask.Ttl = durationpb.New(w.ttl)
+			Ttl: w.wireTTL(), Reason: w.reason, Labels: w.labels,
 		}
 		if !math.IsInf(w.untilMs, 1) {
 			ask.Wait = atLeast(max(0, w.untilMs-nowMs))
@@ -153,8 +141,11 @@ func (w *wish) nextMessage(nowMs float64) *pb.HoldRequest {
 		resume := &pb.HoldResume{Resource: w.resource, LeaseId: w.leaseID}
 		return &pb.HoldRequest{Kind: &pb.HoldRequest_Resume{Resume: resume}}
 	}
-	w.releases++
-	release := &pb.HoldRelease{Resource: w.resource, LeaseId: w.leaseID}
+	return releaseMessage(w.resource, w.leaseID)
+}
+
+func releaseMessage(resource, leaseID string) *pb.HoldRequest {
+	release := &pb.HoldRelease{Resource: resource, LeaseId: leaseID}
 	return &pb.HoldRequest{Kind: &pb.HoldRequest_Release{Release: release}}
 }
 
@@ -164,7 +155,7 @@ func (w *wish) refuse(nowMs float64, why error) {
 		return
 	}
 	w.decide(why)
-	if w.times == 0 {
+	if w.phase == asking && w.said == 0 {
 		w.finish(why)
 	} else {
 		w.toRelease(nowMs)
@@ -176,8 +167,8 @@ func (w *wish) release(nowMs float64) {
 	w.refuse(nowMs, &Error{Kind: ErrClosed, Message: "the wait for " + w.resource +
 		" was given up: this client is closed"})
 	w.look(nowMs)
-	w.belief.end(nowMs, Released)
-	if w.cancel != nil && w.belief.ended == Released {
+	w.belief.end(nowMs, released)
+	if w.cancel != nil && w.belief.ended == released {
 		w.cancel(ErrReleased)
 	}
 	if w.phase == holding || w.phase == releasing && w.releaseAtMs > nowMs {
@@ -188,26 +179,24 @@ func (w *wish) release(nowMs float64) {
 // lose tells of the loss, and releases no sooner than the lease would have ended by itself: by then
 // the store may have given it to somebody else; until then it does not have to (K7).
 func (w *wish) lose(why string) {
-	if w.cancel != nil {
-		w.cancel(&Error{Kind: ErrLost, Message: why})
-	}
+	w.cancel(&Error{Kind: ErrLost, Message: why})
 	w.toRelease(w.belief.validUntilMs)
 }
 
 func (w *wish) toRelease(atMs float64) {
-	w.phase = releasing
+	w.enter(releasing)
 	w.releaseAtMs = atMs
-	w.sayAgain(math.Inf(-1))
 }
 
-func (w *wish) sayAgain(atMs float64) {
-	w.isSaid = false
-	w.sayAtMs = atMs
+// enter begins a phase, in which there is something else to say.
+func (w *wish) enter(phase phase) {
+	w.phase = phase
+	w.said = 0
+	w.sayAtMs = math.Inf(-1)
 }
 
 func (w *wish) decide(outcome error) {
-	if !w.isDecided {
-		w.isDecided = true
+	if !isOver(w.decided) {
 		w.outcome = outcome
 		close(w.decided)
 	}
@@ -219,6 +208,9 @@ func (w *wish) finish(ending error) {
 	}
 	w.phase = over
 	w.ending = ending
+	if w.belief.ended == lost { // Whatever a daemon says of the release.
+		w.ending = w.notHeld()
+	}
 	close(w.gone)
 }
 
@@ -227,7 +219,7 @@ func (w *wish) notHeld() error {
 }
 
 func (w *wish) farewellEndsMs() float64 {
-	wasKept := w.belief.ended != Lost && !math.IsInf(w.belief.endMs, -1)
+	wasKept := w.belief.ended != lost && !math.IsInf(w.belief.endMs, -1)
 	if wasKept {
 		return w.releaseAtMs + farewellMs
 	}
