@@ -21,6 +21,10 @@ async function pids(run: HoldRun, count: number): Promise<number[]> {
 
 const DEAF = "trap '' TERM HUP; echo $$ >> $OUT; while :; do sleep 0.05; done";
 
+// A command goes on when so many have told that they are there, and deaf.
+const whenThereAre = (count: number): string =>
+  `until test "$(wc -l <$OUT)" -ge ${String(count)}; do sleep 0.02; done`;
+
 // Each process starts the next one within a fraction of a ms, and ends. So it goes on for seconds.
 const HOPPER = `
 use POSIX; $SIG{TERM} = $SIG{HUP} = "IGNORE"; my $ends = time + 6;
@@ -112,7 +116,7 @@ describe.concurrent("what a command leaves behind", () => {
     const run = bench.start("left", {}, [
       "sh",
       "-c",
-      `(setsid sh -c "${DEAF}" &); (setsid sleep 600 &); sleep 0.2; exit 5`,
+      `: >$OUT; (setsid sleep 600 &); (setsid sh -c "${DEAF}" &); ${whenThereAre(1)}; exit 5`,
     ]);
     const [pid = 0] = await pids(run, 1);
     await deathOf(pid);
@@ -125,7 +129,7 @@ describe.concurrent("what a command leaves behind", () => {
     const run = bench.start("left-long", { ttlMs: 1200, graceMs: 400 }, [
       "sh",
       "-c",
-      `echo $$ >> $OUT; (setsid sh -c "${DEAF}" &); sleep 0.3; exit 5`,
+      `echo $$ >$OUT; (setsid sh -c "${DEAF}" &); ${whenThereAre(2)}; exit 5`,
     ]);
     const [command = 0] = await pids(run, 1);
     const exitedMs = await deathOf(command);

@@ -29,15 +29,15 @@ export class HoldBench implements AsyncDisposable {
 
   static async open(): Promise<HoldBench> {
     const bench = new HoldBench();
-    for (const [name, file] of [
-      ["driver", "test/support/hold-driver.ts"],
-      ["guardian", "cmd/stormlock/guardian.ts"],
+    for (const [name, file, format] of [
+      ["driver.js", "test/support/hold-driver.ts", "esm"],
+      ["guardian.cjs", "cmd/stormlock/guardian.ts", "cjs"],
     ] as const) {
       await build({
         input: file,
         platform: "node",
         transform: { target: "node20.19" },
-        output: { file: join(bench.folder, `${name}.js`), format: "esm" },
+        output: { file: join(bench.folder, name), format },
         logLevel: "warn",
       });
     }
