@@ -94,9 +94,10 @@ async function run(): Promise<ChildEnd> {
   const keeping = setInterval(() => {
     if (hostNow().hrMs - begunMs >= (options.keepForMs ?? Infinity)) return;
     deadline = later(hostNow(), options.ttlMs);
+    // Noted first: it may be stopped after any line, and no guardian has a later one than is known.
+    note("extended", { deadlineMs: deadline.hrMs, guardianPid: guardian.pid });
     child.extend(deadline);
     if (options.says === true) say("still there");
-    note("extended", { deadlineMs: deadline.hrMs, guardianPid: guardian.pid });
   }, options.ttlMs / 6);
   const timers: NodeJS.Timeout[] = [];
   if (options.loseAtMs !== undefined) {
