@@ -216,6 +216,38 @@ class TestTrouble(unittest.TestCase):
         self.assertIsInstance(ear.error, Unreachable)
         self.assertLess(world.now, 1004)
 
+    def test_a_wait_that_has_stood_in_a_queue_outlasts_every_silence(self) -> None:
+        world = World(patience=3.0)
+        wish, ear = world.ask()
+        first = wish.lease_id
+        for _ in range(2):
+            world.hear(queued=pb.Queued(resource="r", position=1, ttl=duration(30)))
+            self.fail_for(world, 600)
+        self.assertEqual(ear.events, ["queued 1", "queued 1"])
+        self.assertEqual(world.link.said[1].acquire.lease_id, first)
+        world.granted(wish)
+        self.assertTrue(wish.belief.held)
+
+    def test_it_ends_with_its_own_time_all_the_same(self) -> None:
+        world = World(patience=3.0)
+        _, ear = world.ask(wait=60)
+        world.hear(queued=pb.Queued(resource="r", position=1, ttl=duration(30)))
+        self.fail_for(world, 64.9)  # the daemon, if it were there, has five seconds to say so
+        self.assertEqual(ear.events, ["queued 1"])
+        self.fail_for(world, 0.2)
+        self.assertEqual(ear.events[:2], ["queued 1", "refused"])
+        self.assertIsInstance(ear.error, Unreachable)
+        self.assertEqual(str(ear.error), "nobody listens")
+        self.fail_for(world, 5)
+        self.assertTrue(world.keeper.is_idle)
+
+    def fail_for(self, world: World, seconds: float) -> None:
+        """Nobody can be reached for so long."""
+        until = world.now + seconds
+        while world.now < until and not world.keeper.is_idle:
+            world.ended(Unreachable("nobody listens"))
+            world.pass_time(min(1.0, until - world.now))
+
     def test_a_daemon_without_its_store_is_left_for_one_that_has_it(self) -> None:
         world = World(addresses=2)
         wish, ear = world.ask()

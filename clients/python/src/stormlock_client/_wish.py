@@ -54,6 +54,8 @@ class Wish:
         #: asking: not held yet; holding: granted, and believed or about to be; releasing: not
         #: believed in any more, the daemon is to end it.
         self.phase: Literal["asking", "holding", "releasing", "over"] = "asking"
+        #: Whether a daemon has ever had it stand in a queue.
+        self.has_queued = False
         self._is_settled = False
         self._times_asked = 0  # by which a daemon may have heard of it
         self._release_at = -inf
@@ -149,6 +151,7 @@ class Wish:
     def on_queued(self, message: pb.Queued) -> None:
         if self.phase != "asking":
             return
+        self.has_queued = True
         self.ttl = seconds(message.ttl) or self.ttl
         # A store that is out does not tell who holds it.
         holder = lease_from(message.holder) if message.HasField("holder") else None
