@@ -53,6 +53,36 @@ class TestTalk(unittest.TestCase):
         world.pass_time(3.05, answering=True)
         self.assertEqual(world.link.kinds[sent:].count("heartbeat"), 3)
 
+    def test_what_is_being_released_hurries_no_heartbeats(self) -> None:
+        world = World()
+        short, _ = world.held("short", ttl=1.0)
+        world.held("long", ttl=60.0)
+        world.keeper.release(short)
+        world.look()
+        link, sent = world.link, len(world.link.said)
+        # That of the short one would have been left as silent by now.
+        world.pass_time(4)
+        self.assertFalse(link.is_closed)
+        self.assertEqual(link.kinds[sent:], [])
+
+    def test_where_all_is_being_released_its_own_ttl_counts(self) -> None:
+        world = World(addresses=2)
+        wish, _ = world.held(ttl=3.0)
+        world.keeper.release(wish)
+        world.look()
+        world.pass_time(1.5)  # and the daemon says nothing
+        self.assertEqual(world.link.address, 1)
+        self.assertEqual(world.link.kinds, ["heartbeat", "release"])
+
+    def test_one_more_than_a_stream_keeps_is_refused_unless_others_are_leaving(self) -> None:
+        with mock.patch("stormlock_client._wishes.MOST", 3):
+            world = World()
+            wishes = [world.ask(f"r{n}")[0] for n in range(3)]
+            with self.assertRaisesRegex(Unavailable, "more was not asked for: .* 3 locks"):
+                world.ask("more")
+            world.keeper.release(wishes[0])
+            world.ask("more")
+
     def test_one_stream_serves_any_number_of_leases(self) -> None:
         world = World()
         for n in range(100):

@@ -28,7 +28,9 @@ class Timing:
         self._route = route
         self._patience = patience
         self._read_until = -inf
-        #: Seconds from one heartbeat to the next.
+        #: Seconds from one heartbeat to the next, as the shortest ttl wants it of all that is wanted.
+        #: What is being released counts only where there is nothing else: the daemon keeps it no
+        #: longer, and takes the time for its acknowledgements that the others leave it.
         self.period = inf
 
     def look(self, now: float, due: float) -> None:
@@ -37,12 +39,14 @@ class Timing:
             self._read_until = now + READING  # K8
 
     def set_period(self) -> None:
-        self.period = inf
-        self.shorten_period(self._wishes.present)
+        present = list(self._wishes.present)
+        wanted = [wish for wish in present if wish.is_wanted]
+        self.period = min((_period_of(wish.ttl) for wish in wanted or present), default=inf)
 
     def shorten_period(self, wishes: Iterable[Wish]) -> None:
         """As far as these need it."""
-        self.period = min([self.period, *(_period_of(wish.ttl) for wish in wishes)])
+        wanted = (_period_of(wish.ttl) for wish in wishes if wish.is_wanted)
+        self.period = min([self.period, *wanted])
 
     def answer(self, stream: Optional[Stream]) -> float:
         """How long a daemon that is being talked to has to answer."""

@@ -79,8 +79,13 @@ class Wish:
         )
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether it is asked for or held, and not on its way out."""
+        return self.phase in ("asking", "holding")
+
+    @property
     def standing(self) -> Literal["unknown", "queued", "put-off"]:
-        return self._standing if self.phase in ("asking", "holding") else "unknown"
+        return self._standing if self.is_wanted else "unknown"
 
     @property
     def give_up_at(self) -> float:

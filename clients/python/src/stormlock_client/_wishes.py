@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, Optional
 
 from ._clock import Clock
-from ._errors import InvalidField
+from ._errors import InvalidField, Unavailable
 from ._order import Listener, Order
 from ._wish import Wish
+
+# What a daemon keeps on one stream. It would put off the one after that for as long as there is no
+# room, and that may be for ever.
+MOST = 10_000
 
 
 class Wishes:
@@ -20,12 +24,18 @@ class Wishes:
         self.is_stale = True
 
     def add(self, order: Order, listener: Listener) -> Wish:
-        """One that is being released, or was lost, can be asked for again. Raises InvalidField."""
+        """One that is being released, or was lost, can be asked for again. Raises InvalidField,
+        and Unavailable when there are too many."""
         earlier = self._present.get(order.resource)
-        is_leaving = earlier is None or earlier.phase in ("releasing", "over")
-        if not is_leaving or order.resource in self._next:
+        if (earlier is not None and earlier.is_wanted) or order.resource in self._next:
             raise InvalidField(
                 f"{order.resource} is held or awaited by this client already", "resource"
+            )
+        count = len(self._present) + len(self._next)
+        if count >= MOST and sum(wish.is_wanted for wish in self.all) >= MOST:
+            raise Unavailable(
+                f"{order.resource} was not asked for: this client holds or awaits {MOST} locks, "
+                "which is the limit; release some, or open another client"
             )
         wish = Wish(order, self._clock, listener)
         (self._present if earlier is None else self._next)[order.resource] = wish
