@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Dict, Literal, Optional
+from typing import Callable, Dict, Literal, Optional, Type
 
 from ._belief import Belief
 from ._clock import Clock
 from ._errors import Cancelled, InvalidField, LeaseLost, LockHeld, NotAllowed, StormlockError
 from ._gen import lock_pb2 as pb
 from ._lease import LONGEST, Lease, duration_of, lease_from, new_lease_id, seconds
-from ._order import Listener, Order, Outcome, acquire_of
+from ._order import Gone, Loss, News, Order, Outcome, Queued, Settled, acquire_of
 
 # What a ttl is taken for until the daemon has told it: the daemons' own default.
 ASSUMED_TTL = 60.0
@@ -22,14 +22,12 @@ FAREWELL = 5.0
 # The same for a lease that nobody believes in, or never has: it ends by itself.
 SHORT_FAREWELL = 1.0
 
-_WRONG = (pb.DENIAL_REASON_INVALID_FIELD, pb.DENIAL_REASON_ALREADY_ON_STREAM)
-_DEFINITE = (
-    *_WRONG,
-    pb.DENIAL_REASON_LOCK_HELD,
-    pb.DENIAL_REASON_LEASE_LOST,
-    pb.DENIAL_REASON_NOT_ALLOWED,
-)
-
+# What ends a wait, besides that somebody else holds the lock.
+_REFUSALS: Dict[int, Type[StormlockError]] = {
+    pb.DENIAL_REASON_INVALID_FIELD: InvalidField,
+    pb.DENIAL_REASON_ALREADY_ON_STREAM: InvalidField,
+    pb.DENIAL_REASON_NOT_ALLOWED: NotAllowed,
+}
 _CAUSES: Dict[int, str] = {
     pb.LOSS_CAUSE_UNSPECIFIED: "no cause given",
     pb.LOSS_CAUSE_NOT_HELD: "it expired, or was released by its id",
@@ -39,12 +37,13 @@ _CAUSES: Dict[int, str] = {
 
 
 class Wish:
-    def __init__(self, order: Order, clock: Clock, listener: Listener) -> None:
-        self.order = order
+    def __init__(self, order: Order, clock: Clock, tell: Callable[[News], object]) -> None:
+        """Raises InvalidField."""
+        self.resource = order.resource
         # Made here, so that what cannot be said stops its caller and not the keeper of the others.
-        self._ask = acquire_of(order)
+        self._ask = acquire_of(order, pb.HoldAcquire)
         self._clock = clock
-        self._listener = listener
+        self._tell = tell
         self.since = clock.now()
         self._until = self.since + (inf if order.wait is None else max(0.0, order.wait))
         self.lease_id = new_lease_id()
@@ -66,10 +65,6 @@ class Wish:
         self._standing: Literal["unknown", "queued", "put-off"] = "unknown"
         #: What a daemon has said last of why it cannot answer.
         self.trouble: Optional[str] = None
-
-    @property
-    def resource(self) -> str:
-        return self.order.resource
 
     @property
     def is_open(self) -> bool:
@@ -164,7 +159,7 @@ class Wish:
             self._standing = "queued"
         elif self._standing == "queued":
             self._standing = "unknown"
-        self._listener.queued(message.position, holder)
+        self._tell(Queued(message.position, holder))
 
     def on_granted(self, lease: Lease, sent_at: float, valid_for: float) -> None:
         self._standing = "unknown"
@@ -186,19 +181,20 @@ class Wish:
         return begins
 
     def on_denied(self, message: pb.Denied) -> None:
-        if self.phase == "asking" and message.reason == pb.DENIAL_REASON_LOCK_HELD:
+        is_held = message.reason == pb.DENIAL_REASON_LOCK_HELD
+        is_gone = message.reason == pb.DENIAL_REASON_LEASE_LOST
+        refusal = _REFUSALS.get(message.reason)
+        if self.phase == "asking" and is_held:
             holder = lease_from(message.holder) if message.HasField("holder") else None
             self._refused(LockHeld(message.message, holder))
-        elif self.phase == "asking" and message.reason == pb.DENIAL_REASON_LEASE_LOST:
+        elif self.phase == "asking" and is_gone:
             self._ended(message.message)
-        elif self.phase == "asking" and message.reason == pb.DENIAL_REASON_NOT_ALLOWED:
-            self._refused(NotAllowed(message.message))
-        elif self.phase == "asking" and message.reason in _WRONG:
-            self._refused(InvalidField(message.message))
+        elif self.phase == "asking" and refusal is not None:
+            self._refused(refusal(message.message))
         elif self.phase != "over":
-            # The store did not answer, or the reason is newer than this client.
             self._again(self._clock.now() + RETRY)
-            if message.reason not in _DEFINITE:
+            if not (is_held or is_gone or refusal):
+                # The store did not answer, or the reason is newer than this client.
                 self._standing = "put-off"
                 self.trouble = message.message
 
@@ -242,7 +238,7 @@ class Wish:
         self._settle(error)
         if self.phase == "holding":
             self.belief.end("LOST")
-            self._listener.lost(LeaseLost(f"{self.resource} is not kept any more: {error}"))
+            self._tell(Loss(LeaseLost(f"{self.resource} is not kept any more: {error}")))
         if self.phase != "over":
             self._over("unknown")
 
@@ -264,7 +260,7 @@ class Wish:
 
     # K7. By valid_until the store may have given it to somebody else; until then it need not.
     def _lose(self, why: str) -> None:
-        self._listener.lost(LeaseLost(why))
+        self._tell(Loss(LeaseLost(why)))
         self._to_release(self.belief.valid_until)
 
     def _to_release(self, at: float) -> None:
@@ -274,12 +270,12 @@ class Wish:
 
     def _over(self, outcome: Outcome) -> None:
         self.phase = "over"
-        self._listener.gone(outcome)
+        self._tell(Gone(outcome))
 
     def _settle(self, error: Optional[StormlockError]) -> None:
         if not self._is_settled:
             self._is_settled = True
-            self._listener.settled(error)
+            self._tell(Settled(error))
 
     def _again(self, at: float = -inf) -> None:
         self._is_said = False
