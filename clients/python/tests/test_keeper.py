@@ -387,6 +387,22 @@ class TestEnds(unittest.TestCase):
             world.hear(released=gone)
             self.assertEqual(ear.events, ["granted", outcome])
 
+    def test_the_same_goes_for_one_that_is_lost_while_it_is_released(self) -> None:
+        for is_denied, outcome in ((False, "not-held"), (True, "unknown")):
+            world = World()
+            wish, ear = world.held()
+            world.keeper.release(wish)
+            world.look()
+            if is_denied:
+                reason = pb.DENIAL_REASON_UNAVAILABLE
+                denied = pb.Denied(resource="r", lease_id=wish.lease_id, reason=reason)
+                world.hear(denied=denied)
+                world.pass_time(0.3)
+            self.assertEqual(world.link.kinds.count("release"), 2 if is_denied else 1)
+            cause = pb.LOSS_CAUSE_NOT_HELD
+            world.hear(lost=pb.Lost(resource="r", lease_id=wish.lease_id, cause=cause))
+            self.assertEqual(ear.events, ["granted", outcome])
+
     def test_the_holder_is_named_to_who_is_refused(self) -> None:
         world = World()
         wish, ear = world.ask(wait=0)

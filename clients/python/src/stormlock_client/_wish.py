@@ -200,18 +200,15 @@ class Wish:
 
     def on_lost(self, message: pb.Lost) -> None:
         if self.phase == "releasing":
-            self._over("not-held")
+            self._over(self._not_held)
         elif self.phase != "over":
             why = _CAUSES.get(message.cause, "for a reason that is newer than this client")
             self._ended(f"the daemon says that the lease of {self.resource} is lost: {why}")
 
     def on_released(self, message: pb.Released) -> None:
         if self.phase == "releasing":
-            if message.outcome == pb.RELEASE_OUTCOME_RELEASED:
-                self._over("released")
-            else:
-                # One before it that was not answered may have ended it, or somebody else.
-                self._over("not-held" if self._times_released == 1 else "unknown")
+            is_released = message.outcome == pb.RELEASE_OUTCOME_RELEASED
+            self._over("released" if is_released else self._not_held)
 
     # --- what ends it ---
 
@@ -241,6 +238,12 @@ class Wish:
             self._tell(Loss(LeaseLost(f"{self.resource} is not kept any more: {error}")))
         if self.phase != "over":
             self._over("unknown")
+
+    # What it means that the lease is gone: a release before the last, which was not answered, may
+    # have ended it, or somebody else.
+    @property
+    def _not_held(self) -> Outcome:
+        return "not-held" if self._times_released <= 1 else "unknown"
 
     def _refused(self, error: StormlockError) -> None:
         self._settle(error)
