@@ -5,7 +5,7 @@ import time
 import unittest
 import uuid
 from pathlib import Path
-from typing import List
+from typing import Any, List
 from unittest import mock
 
 import stormlock_client
@@ -140,6 +140,21 @@ class TestClient(unittest.TestCase):
 
     def interrupt_soon(self) -> None:
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    def test_an_interrupt_of_the_first_hold_leaves_no_thread_behind(self) -> None:
+        before = threading.active_count()
+        make = KeeperThread.__init__
+
+        def interrupted(keeper: KeeperThread, *args: Any) -> None:
+            make(keeper, *args)
+            raise KeyboardInterrupt
+
+        with mock.patch.object(KeeperThread, "__init__", interrupted):
+            with self.assertRaises(KeyboardInterrupt):
+                self.ann.hold(self.name)
+        self.wait_for_threads(before)
+        with self.ann.hold(self.name):
+            pass
 
     def test_closing_that_is_interrupted_releases_all_the_same_and_leaves_no_thread(self) -> None:
         before = threading.active_count()

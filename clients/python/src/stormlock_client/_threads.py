@@ -39,10 +39,12 @@ class KeeperThread:
         self._links: Set[StreamThread] = set()
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name="stormlock-keeper", daemon=True)
-        self._thread.start()
 
     def ask(self, wish: Wish) -> None:
         with self._changed:
+            # Not before: whoever is interrupted while making this leaves no thread behind.
+            if self._thread.ident is None:
+                self._thread.start()
             self._keeper.ask(wish)
             self._changed.notify_all()
 
@@ -64,7 +66,8 @@ class KeeperThread:
             finally:  # also for who is interrupted
                 self._is_over = True
                 self._changed.notify_all()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         for link in [*self._links]:
             link.thread.join(2 * LAST_WORDS)
 
