@@ -8,7 +8,6 @@ from typing import Any, Callable, List, Mapping, Optional, TypeVar
 
 import grpc
 
-from ._acquisition import Acquisition
 from ._address import open_channel
 from ._calls import METHODS, Turns
 from ._clock import system_clock
@@ -47,9 +46,6 @@ class Asking:
         who = self._settings.principal if principal is None else principal
         ttl = self._settings.ttl if ttl is None else ttl
         return Order(resource, who, ttl, wait, reason, dict(labels or {}))
-
-    def _acquisition(self, order: Order, lease_id: Optional[str]) -> Acquisition:
-        return Acquisition(system_clock, order, lease_id)
 
     def _turns(self, question: Question[Answer], patience: Optional[float]) -> Turns:
         budget = question.wait + (self._settings.patience if patience is None else patience)

@@ -8,6 +8,7 @@ from typing import Iterator, Mapping, Optional, TypeVar
 import grpc
 
 from . import _questions as questions
+from ._acquisition import Acquisition
 from ._answers import failure
 from ._asking import Asking, Method
 from ._calls import FAREWELL, Granted, Turns
@@ -68,7 +69,7 @@ class Client(Asking):
         LockHeld, LeaseLost (a `lease_id` of yours that has been used up), InvalidField, NotAllowed,
         Unavailable."""
         order = self._order(resource, ttl, wait, principal, reason, labels)
-        asked = self._acquisition(order, lease_id)
+        asked = Acquisition(system_clock, order, lease_id)
         try:
             granted = self._ask(asked)
             if asked.needs_renewal(granted):

@@ -19,6 +19,7 @@ from typing import Any, AsyncIterator, Mapping, Optional, Sequence, Set, TypeVar
 import grpc
 
 from . import _questions as questions
+from ._acquisition import Acquisition
 from ._address import Tls
 from ._aio_hold import Hold, Holding, Lost, post
 from ._answers import failure
@@ -74,7 +75,7 @@ class Client(Asking):
     ) -> Granted:
         """Takes a lock once; nobody keeps it. As `stormlock_client.Client.acquire`."""
         order = self._order(resource, ttl, wait, principal, reason, labels)
-        asked = self._acquisition(order, lease_id)
+        asked = Acquisition(system_clock, order, lease_id)
         try:
             granted = await self._ask(asked)
             if asked.needs_renewal(granted):
