@@ -170,6 +170,19 @@ class TestAio(unittest.IsolatedAsyncioTestCase):
         ours = [task for task in asyncio.all_tasks() if "stormlock_client" in repr(task)]
         self.assertEqual(ours, [])
 
+    async def test_closing_that_is_cancelled_releases_all_the_same(self) -> None:
+        client = aio.connect([SERVER])
+        await client.hold(self.name)
+        # As for what was given up, and whose daemon does not answer.
+        client._farewells.add(asyncio.ensure_future(asyncio.sleep(60)))
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await closing
+        async with self.bob.hold(self.name, wait=5):
+            pass
+
     async def begin(self, client: aio.Client, queued: asyncio.Event) -> aio.Hold:
         return await client.hold(self.name, on_queued=lambda *_: queued.set())
 

@@ -23,6 +23,7 @@ from stormlock_client import (
     Unavailable,
     Unreachable,
 )
+from stormlock_client._order import Loss
 from stormlock_client._threads import KeeperThread
 from stormlock_client._wish import Wish
 
@@ -193,6 +194,14 @@ class TestClient(unittest.TestCase):
         late = threading.Event()
         lease.on_lost(lambda _: late.set())
         self.assertTrue(late.wait(5))
+
+    def test_a_loss_that_no_thread_is_left_to_tell_of_stops_no_keeping(self) -> None:
+        lease = self.ann.hold(self.name)
+        lease.on_lost(lambda _: None)
+        with mock.patch("stormlock_client._hold.threading") as no_threads:
+            no_threads.Thread.side_effect = RuntimeError("can't start new thread")
+            lease._hear(Loss(LeaseLost("as the keeper says it")))
+        self.assertTrue(lease.lost.is_set())
 
     def test_a_block_whose_lease_is_released_right_before_its_end_ends_with_an_error(self) -> None:
         with self.assertRaisesRegex(LeaseLost, "not held any more"):
