@@ -1,5 +1,7 @@
 import asyncio
 import os
+import threading
+import time
 import unittest
 import uuid
 from typing import List
@@ -16,6 +18,7 @@ from stormlock_client import (
 )
 
 from .daemon import SERVER, needs_daemon
+from .door import Door
 
 
 @needs_daemon
@@ -79,6 +82,45 @@ class TestAio(unittest.IsolatedAsyncioTestCase):
         async with self.bob.hold(self.name, wait=5):
             pass
 
+    async def test_a_wait_in_a_queue_outlasts_a_daemon_that_is_gone_for_longer_than_the_patience(
+        self,
+    ) -> None:
+        door = Door()
+        self.addCleanup(door.shut)
+        queued = asyncio.Event()
+        async with aio.connect([door.address], patience=0.5) as client:
+            async with self.ann.hold(self.name) as lease:
+                waiting = asyncio.ensure_future(self.begin(client, queued))
+                await queued.wait()
+                door.shut()
+                await asyncio.sleep(2)
+                self.assertFalse(waiting.done())
+                door.open()
+            self.assertGreater((await waiting).token, lease.token)
+
+    async def test_a_task_that_is_cancelled_in_its_block_leaves_no_lock_behind(self) -> None:
+        begun = asyncio.Event()
+
+        async def work() -> None:
+            async with self.ann.hold(self.name):
+                begun.set()
+                await asyncio.sleep(60)
+
+        task = asyncio.ensure_future(work())
+        await begun.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()  # while it is being released
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        async with self.bob.hold(self.name, wait=5):
+            pass
+
+    async def test_code_that_blocks_the_loop_loses_no_lock(self) -> None:
+        async with self.ann.hold(self.name, ttl=1) as lease:
+            time.sleep(2)
+            lease.check()
+
     async def test_a_loss_can_be_awaited_and_ends_the_block_with_an_error(self) -> None:
         with self.assertRaises(LeaseLost):
             async with self.ann.hold(self.name, ttl=1) as lease:
@@ -128,6 +170,19 @@ class TestAio(unittest.IsolatedAsyncioTestCase):
         ours = [task for task in asyncio.all_tasks() if "stormlock_client" in repr(task)]
         self.assertEqual(ours, [])
 
+    async def test_closing_that_is_cancelled_releases_all_the_same(self) -> None:
+        client = aio.connect([SERVER])
+        await client.hold(self.name)
+        # As for what was given up, and whose daemon does not answer.
+        client._farewells.add(asyncio.ensure_future(asyncio.sleep(60)))
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.sleep(0)
+        closing.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await closing
+        async with self.bob.hold(self.name, wait=5):
+            pass
+
     async def begin(self, client: aio.Client, queued: asyncio.Event) -> aio.Hold:
         return await client.hold(self.name, on_queued=lambda *_: queued.set())
 
@@ -141,6 +196,21 @@ class TestAio(unittest.IsolatedAsyncioTestCase):
             async with aio.hold(self.name, wait=5) as lease:
                 self.assertEqual(lease.lease.principal, "env")
                 self.assertEqual(lease.lease.ttl, 7)
+
+
+@needs_daemon
+class TestLoop(unittest.TestCase):
+    def test_nothing_is_kept_for_a_loop_that_has_ended(self) -> None:
+        async def leave() -> aio.Hold:
+            return await aio.connect([SERVER]).hold(f"aio/{uuid.uuid4().hex}", ttl=1)
+
+        before = threading.active_count()
+        lease = asyncio.run(leave())
+        until = time.monotonic() + 5
+        while threading.active_count() > before and time.monotonic() < until:
+            time.sleep(0.05)
+        self.assertLessEqual(threading.active_count(), before)
+        self.assertEqual(lease.state, "LOST")
 
 
 class TestNobody(unittest.IsolatedAsyncioTestCase):

@@ -1,8 +1,26 @@
 import unittest
+from typing import List, Optional
 
-from stormlock_client._belief import Belief, holder_deadline
+from stormlock_client._belief import Belief, State, holder_deadline
 
 from .world import FakeClock
+
+
+class OvertakenClock(FakeClock):
+    """Whoever reads it is overtaken by another thread, which looks a long time later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.belief: Optional[Belief] = None
+        self.seen: List[State] = []
+
+    def now(self) -> float:
+        at = self.at
+        belief, self.belief = self.belief, None
+        if belief is not None:
+            self.at += 100
+            self.seen.append(belief.state)
+        return at
 
 
 class TestBelief(unittest.TestCase):
@@ -55,6 +73,25 @@ class TestBelief(unittest.TestCase):
         self.assertEqual(belief.state, "PENDING")
         self.assertTrue(belief.confirm(self.begin + 39, 60))
         self.assertEqual(belief.state, "HELD")
+
+    def test_what_one_thread_has_seen_lost_is_lost_for_one_that_is_about_to_confirm_or_release(
+        self,
+    ) -> None:
+        def release(belief: Belief) -> None:
+            belief.end("RELEASED")
+
+        def confirm(belief: Belief) -> None:
+            belief.confirm(self.begin + 1, 60)
+
+        for overtaken in (release, confirm):
+            clock = OvertakenClock()
+            belief = Belief(clock, 60)
+            belief.confirm(clock.at, 60)
+            clock.belief = belief
+            overtaken(belief)
+            self.assertEqual(clock.seen, ["LOST"])
+            clock.at = self.begin
+            self.assertEqual(belief.state, "LOST")
 
     def test_what_was_released_stays_so_and_what_was_lost_too(self) -> None:
         belief = self.believed()

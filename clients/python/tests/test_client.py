@@ -1,10 +1,11 @@
 import os
+import signal
 import threading
 import time
 import unittest
 import uuid
 from pathlib import Path
-from typing import List
+from typing import Any, List
 from unittest import mock
 
 import stormlock_client
@@ -22,8 +23,12 @@ from stormlock_client import (
     Unavailable,
     Unreachable,
 )
+from stormlock_client._order import Loss
+from stormlock_client._threads import KeeperThread
+from stormlock_client._wish import Wish
 
 from .daemon import SERVER, TLS_FILES, TLS_SERVER, needs_daemon
+from .door import Door
 
 
 @needs_daemon
@@ -89,6 +94,87 @@ class TestClient(unittest.TestCase):
         with self.bob.hold(self.name, wait=5):  # once the daemon has let the old wait go
             pass
 
+    def test_a_wait_in_a_queue_outlasts_a_daemon_that_is_gone_for_longer_than_the_patience(
+        self,
+    ) -> None:
+        door = Door()
+        self.addCleanup(door.shut)
+        queued = threading.Event()
+        tokens: List[int] = []
+
+        def wait() -> None:
+            with stormlock_client.connect([door.address], patience=0.5) as client:
+                with client.hold(self.name, wait=60, on_queued=lambda *_: queued.set()) as lease:
+                    tokens.append(lease.token)
+
+        with self.ann.hold(self.name) as lease:
+            thread = threading.Thread(target=wait)
+            thread.start()
+            self.assertTrue(queued.wait(10))
+            door.shut()
+            time.sleep(2)
+            self.assertTrue(thread.is_alive())
+            door.open()
+        thread.join(20)
+        self.assertGreater(tokens[0], lease.token)
+
+    def test_an_interrupt_leaves_no_lock_behind_wherever_it_comes(self) -> None:
+        self.interrupt_soon()
+        with self.ann.hold(self.name):
+            with self.assertRaises(KeyboardInterrupt):
+                self.bob.hold(self.name)
+        self.interrupt_soon()
+        with self.assertRaises(KeyboardInterrupt):
+            with self.ann.hold(self.name):
+                time.sleep(10)
+        ask = KeeperThread.ask
+
+        def interrupted(keeper: KeeperThread, wish: Wish) -> None:
+            ask(keeper, wish)
+            raise KeyboardInterrupt
+
+        with mock.patch.object(KeeperThread, "ask", interrupted):
+            with self.assertRaises(KeyboardInterrupt):
+                self.ann.hold(self.name)
+        with self.bob.hold(self.name, wait=5):
+            pass
+
+    def interrupt_soon(self) -> None:
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    def test_an_interrupt_of_the_first_hold_leaves_no_thread_behind(self) -> None:
+        before = threading.active_count()
+        make = KeeperThread.__init__
+
+        def interrupted(keeper: KeeperThread, *args: Any) -> None:
+            make(keeper, *args)
+            raise KeyboardInterrupt
+
+        with mock.patch.object(KeeperThread, "__init__", interrupted):
+            with self.assertRaises(KeyboardInterrupt):
+                self.ann.hold(self.name)
+        self.wait_for_threads(before)
+        with self.ann.hold(self.name):
+            pass
+
+    def test_closing_that_is_interrupted_releases_all_the_same_and_leaves_no_thread(self) -> None:
+        before = threading.active_count()
+        client = self.client("ann")
+        client.hold(self.name)
+        with mock.patch("threading.Condition.wait_for", side_effect=KeyboardInterrupt):
+            with self.assertRaises(KeyboardInterrupt):
+                client.close()
+        self.wait_for_threads(before)
+        with self.bob.hold(self.name, wait=5):
+            pass
+        self.bob.close()
+
+    def wait_for_threads(self, count: int) -> None:
+        until = time.monotonic() + 5
+        while threading.active_count() > count and time.monotonic() < until:
+            time.sleep(0.05)
+        self.assertLessEqual(threading.active_count(), count)
+
     def test_a_loss_is_told_and_ends_the_block_with_an_error(self) -> None:
         told: List[Hold] = []
         called = threading.Event()
@@ -108,6 +194,14 @@ class TestClient(unittest.TestCase):
         late = threading.Event()
         lease.on_lost(lambda _: late.set())
         self.assertTrue(late.wait(5))
+
+    def test_a_loss_that_no_thread_is_left_to_tell_of_stops_no_keeping(self) -> None:
+        lease = self.ann.hold(self.name)
+        lease.on_lost(lambda _: None)
+        with mock.patch("stormlock_client._hold.threading") as no_threads:
+            no_threads.Thread.side_effect = RuntimeError("can't start new thread")
+            lease._hear(Loss(LeaseLost("as the keeper says it")))
+        self.assertTrue(lease.lost.is_set())
 
     def test_a_block_whose_lease_is_released_right_before_its_end_ends_with_an_error(self) -> None:
         with self.assertRaisesRegex(LeaseLost, "not held any more"):
@@ -157,6 +251,9 @@ class TestClient(unittest.TestCase):
             lambda: self.ann.hold("r", ttl=-1),
             lambda: self.ann.hold("r", wait=float("nan")),
             lambda: self.ann.hold("r", ttl=1e12),
+            lambda: self.ann.hold("\ud800"),
+            lambda: self.ann.acquire("\ud800"),
+            lambda: self.ann.acquire("r", reason="x" * 70_000),
         ):
             with self.assertRaises(InvalidField) as refused:
                 wrong()
@@ -204,10 +301,7 @@ class TestClient(unittest.TestCase):
             with self.assertRaises(Cancelled):
                 client.current(self.name)
         self.ann.close()
-        until = time.monotonic() + 5
-        while threading.active_count() > before and time.monotonic() < until:
-            time.sleep(0.05)
-        self.assertLessEqual(threading.active_count(), before)
+        self.wait_for_threads(before)
 
     def test_a_forked_child_claims_nothing(self) -> None:
         # Not by a fork: gRPC itself does not always live through one.

@@ -53,6 +53,36 @@ class TestTalk(unittest.TestCase):
         world.pass_time(3.05, answering=True)
         self.assertEqual(world.link.kinds[sent:].count("heartbeat"), 3)
 
+    def test_what_is_being_released_hurries_no_heartbeats(self) -> None:
+        world = World()
+        short, _ = world.held("short", ttl=1.0)
+        world.held("long", ttl=60.0)
+        world.keeper.release(short)
+        world.look()
+        link, sent = world.link, len(world.link.said)
+        # That of the short one would have been left as silent by now.
+        world.pass_time(4)
+        self.assertFalse(link.is_closed)
+        self.assertEqual(link.kinds[sent:], [])
+
+    def test_where_all_is_being_released_its_own_ttl_counts(self) -> None:
+        world = World(addresses=2)
+        wish, _ = world.held(ttl=3.0)
+        world.keeper.release(wish)
+        world.look()
+        world.pass_time(1.5)  # and the daemon says nothing
+        self.assertEqual(world.link.address, 1)
+        self.assertEqual(world.link.kinds, ["heartbeat", "release"])
+
+    def test_one_more_than_a_stream_keeps_is_refused_unless_others_are_leaving(self) -> None:
+        with mock.patch("stormlock_client._wishes.MOST", 3):
+            world = World()
+            wishes = [world.ask(f"r{n}")[0] for n in range(3)]
+            with self.assertRaisesRegex(Unavailable, "more was not asked for: .* 3 locks"):
+                world.ask("more")
+            world.keeper.release(wishes[0])
+            world.ask("more")
+
     def test_one_stream_serves_any_number_of_leases(self) -> None:
         world = World()
         for n in range(100):
@@ -216,6 +246,38 @@ class TestTrouble(unittest.TestCase):
         self.assertIsInstance(ear.error, Unreachable)
         self.assertLess(world.now, 1004)
 
+    def test_a_wait_that_has_stood_in_a_queue_outlasts_every_silence(self) -> None:
+        world = World(patience=3.0)
+        wish, ear = world.ask()
+        first = wish.lease_id
+        for _ in range(2):
+            world.hear(queued=pb.Queued(resource="r", position=1, ttl=duration(30)))
+            self.fail_for(world, 600)
+        self.assertEqual(ear.events, ["queued 1", "queued 1"])
+        self.assertEqual(world.link.said[1].acquire.lease_id, first)
+        world.granted(wish)
+        self.assertTrue(wish.belief.held)
+
+    def test_it_ends_with_its_own_time_all_the_same(self) -> None:
+        world = World(patience=3.0)
+        _, ear = world.ask(wait=60)
+        world.hear(queued=pb.Queued(resource="r", position=1, ttl=duration(30)))
+        self.fail_for(world, 64.9)  # the daemon, if it were there, has five seconds to say so
+        self.assertEqual(ear.events, ["queued 1"])
+        self.fail_for(world, 0.2)
+        self.assertEqual(ear.events[:2], ["queued 1", "refused"])
+        self.assertIsInstance(ear.error, Unreachable)
+        self.assertEqual(str(ear.error), "nobody listens")
+        self.fail_for(world, 5)
+        self.assertTrue(world.keeper.is_idle)
+
+    def fail_for(self, world: World, seconds: float) -> None:
+        """Nobody can be reached for so long."""
+        until = world.now + seconds
+        while world.now < until and not world.keeper.is_idle:
+            world.ended(Unreachable("nobody listens"))
+            world.pass_time(min(1.0, until - world.now))
+
     def test_a_daemon_without_its_store_is_left_for_one_that_has_it(self) -> None:
         world = World(addresses=2)
         wish, ear = world.ask()
@@ -323,6 +385,22 @@ class TestEnds(unittest.TestCase):
             gone = pb.Released(resource="r", lease_id=wish.lease_id)
             gone.outcome = pb.RELEASE_OUTCOME_NOT_HELD
             world.hear(released=gone)
+            self.assertEqual(ear.events, ["granted", outcome])
+
+    def test_the_same_goes_for_one_that_is_lost_while_it_is_released(self) -> None:
+        for is_denied, outcome in ((False, "not-held"), (True, "unknown")):
+            world = World()
+            wish, ear = world.held()
+            world.keeper.release(wish)
+            world.look()
+            if is_denied:
+                reason = pb.DENIAL_REASON_UNAVAILABLE
+                denied = pb.Denied(resource="r", lease_id=wish.lease_id, reason=reason)
+                world.hear(denied=denied)
+                world.pass_time(0.3)
+            self.assertEqual(world.link.kinds.count("release"), 2 if is_denied else 1)
+            cause = pb.LOSS_CAUSE_NOT_HELD
+            world.hear(lost=pb.Lost(resource="r", lease_id=wish.lease_id, cause=cause))
             self.assertEqual(ear.events, ["granted", outcome])
 
     def test_the_holder_is_named_to_who_is_refused(self) -> None:

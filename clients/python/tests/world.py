@@ -8,11 +8,10 @@ from typing import Any, List, Mapping, Optional
 
 from google.protobuf.duration_pb2 import Duration
 
-from stormlock_client._errors import LeaseLost, StormlockError
+from stormlock_client._errors import StormlockError
 from stormlock_client._gen import lock_pb2 as pb
 from stormlock_client._keeper import Keeper
-from stormlock_client._lease import Lease
-from stormlock_client._order import Order, Outcome
+from stormlock_client._order import Gone, Loss, News, Order, Queued, Settled
 from stormlock_client._wish import Wish
 
 
@@ -55,19 +54,16 @@ class Ear:
     events: List[str] = field(default_factory=list)
     error: Optional[StormlockError] = None
 
-    def queued(self, position: int, holder: Optional[Lease]) -> None:
-        self.events.append(f"queued {position}")
-
-    def settled(self, error: Optional[StormlockError]) -> None:
-        self.error = error
-        self.events.append("granted" if error is None else "refused")
-
-    def lost(self, error: LeaseLost) -> None:
-        self.error = error
-        self.events.append("lost")
-
-    def gone(self, outcome: Outcome) -> None:
-        self.events.append(outcome)
+    def hear(self, news: News) -> None:
+        if isinstance(news, Queued):
+            self.events.append(f"queued {news.position}")
+        elif isinstance(news, Gone):
+            self.events.append(news.outcome)
+        else:
+            self.error = news.error
+            is_granted = isinstance(news, Settled) and news.error is None
+            refused = "lost" if isinstance(news, Loss) else "refused"
+            self.events.append("granted" if is_granted else refused)
 
 
 class World:
@@ -95,7 +91,8 @@ class World:
     def ask(self, resource: str = "r", **order: Any) -> tuple[Wish, Ear]:
         ear = Ear()
         order.setdefault("ttl", 30.0)
-        wish = self.keeper.ask(Order(resource, **order), ear)
+        wish = Wish(Order(resource, **order), self.clock, ear.hear)
+        self.keeper.ask(wish)
         self.look()
         return wish, ear
 

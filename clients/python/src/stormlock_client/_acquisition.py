@@ -10,7 +10,7 @@ from ._clock import Clock
 from ._errors import LeaseLost, LockHeld, StormlockError, Unavailable, Unreachable
 from ._gen import lock_pb2 as pb
 from ._lease import LONGEST, duration_of, new_lease_id
-from ._order import Order
+from ._order import Order, acquire_of
 from ._questions import Question
 
 # The share of the ttl that may pass in a queue before a renewal must make it whole again.
@@ -20,32 +20,17 @@ WAITED_SHARE = 0.1
 class Acquisition(Question[Granted]):
     """One Acquire, over all its attempts."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        order: Order,
-        lease_id: Optional[str],
-    ) -> None:
+    def __init__(self, clock: Clock, order: Order, lease_id: Optional[str]) -> None:
+        """Raises InvalidField."""
         self._clock = clock
         self._has_own_id = lease_id is not None
-        self._request = pb.AcquireRequest(
-            resource=order.resource,
-            lease_id=lease_id or new_lease_id(),
-            principal=order.principal,
-            reason=order.reason,
-            labels=order.labels,
-        )
+        self._request = acquire_of(order, pb.AcquireRequest)
+        self._request.lease_id = lease_id or new_lease_id()
         super().__init__("Acquire", self._request, pb.AcquireResponse, self._granted)
-        if order.ttl is not None:
-            self._request.ttl.CopyFrom(duration_of(order.ttl))
         self.wait = min(max(order.wait or 0.0, 0.0), LONGEST)
         self._wait_until = clock.now() + self.wait
         #: Whether the store may have a lease under the id that nobody has been told of (C2).
         self.is_uncertain = False
-
-    @property
-    def resource(self) -> str:
-        return self._request.resource
 
     @property
     def lease_id(self) -> str:

@@ -87,6 +87,14 @@ def _is_loopback(host: str) -> bool:
     return (mapped or ip).is_loopback
 
 
+def open_channel(address: Address, tls: Optional[Tls]) -> grpc.Channel:
+    """It connects when it is first used."""
+    credentials = credentials_for(address, tls)
+    if credentials is None:
+        return grpc.insecure_channel(address.target, channel_options(address))
+    return grpc.secure_channel(address.target, credentials, channel_options(address))
+
+
 def channel_options(address: Address) -> List[Tuple[str, Union[int, str]]]:
     options: List[Tuple[str, Union[int, str]]] = [
         # gRPC would double its pause up to two minutes: a daemon that restarts is back within 1 s.

@@ -32,6 +32,14 @@ _USELESS = (
 )
 
 
+def failure(where: str, failed: Exception) -> StormlockError:
+    """What it means that a call to the daemon at `where` has ended so. gRPC raises the call itself,
+    though the type of what it raises does not say so."""
+    if isinstance(failed, grpc.Call):
+        return error_from(where, failed.code(), failed.details(), failed.trailing_metadata())
+    return Unavailable(f"{where}: {failed}")  # the channel was closed meanwhile
+
+
 def error_from(
     where: str, code: grpc.StatusCode, words: Optional[str], trailer: Trailer
 ) -> StormlockError:

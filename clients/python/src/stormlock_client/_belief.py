@@ -12,7 +12,7 @@ K9. Belief does not begin with a lease that is nearly over: who begins to rely o
 from __future__ import annotations
 
 from math import inf
-from typing import Literal, Optional
+from typing import List, Literal
 
 from ._clock import Clock
 
@@ -44,7 +44,8 @@ class Belief:
         self._ttl = ttl
         self._confirmed_at = -inf
         self._lag = 0.0  # how long the last confirmation took
-        self._end: Optional[Literal["LOST", "RELEASED"]] = None
+        # How it has ended: the first of these counts, whichever thread has said it (K2).
+        self._ends: List[Literal["LOST", "RELEASED"]] = []
         #: From then on somebody else may hold it.
         self.deadline = -inf
         #: When the lease ends by itself, unless a renewal that we do not know of succeeded.
@@ -56,14 +57,14 @@ class Belief:
 
     @property
     def state(self) -> State:
-        if self._end is not None:
-            return self._end
+        if self._ends:
+            return self._ends[0]
         if self.deadline == -inf:
             return "PENDING"
         now = self._clock.now()
         if now >= self.deadline:
-            self._end = "LOST"  # K2, K3
-            return "LOST"
+            self._ends.append("LOST")  # K2, K3
+            return self._ends[0]
         return "AT_RISK" if now >= self.risk_at else "HELD"
 
     @property
@@ -90,8 +91,8 @@ class Belief:
 
     def end(self, how: Literal["LOST", "RELEASED"]) -> None:
         """Ends belief; what has ended stays as it ended."""
-        if self.state != "LOST" and self._end is None:
-            self._end = how
+        if self.state not in ("LOST", "RELEASED"):
+            self._ends.append(how)
 
     def urgent_at(self, opened_at: float, period: float) -> float:
         """When a stream that was opened then must be left for one that confirms this lease.

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from typing import Iterator, List, Mapping, Optional, TypeVar
+from typing import Iterator, Mapping, Optional, TypeVar
 
 import grpc
 
 from . import _questions as questions
-from ._address import channel_options, credentials_for
-from ._asking import Asking
-from ._calls import FAREWELL, METHODS, Granted
+from ._acquisition import Acquisition
+from ._answers import failure
+from ._asking import Asking, Method
+from ._calls import FAREWELL, Granted, Turns
 from ._clock import system_clock
-from ._environment import Settings
-from ._errors import LeaseLost, LockHeld, StormlockError, Unavailable
+from ._errors import LeaseLost, LockHeld, StormlockError
 from ._hold import Hold
 from ._holding import OnQueued
 from ._lease import Lease, lease_from
 from ._order import Outcome
 from ._questions import Question
-from ._threads import Connection, KeeperThread, failure
 
 Answer = TypeVar("Answer")
 
@@ -31,12 +29,6 @@ class Client(Asking):
     What is not definite is asked again, at the next address with the same lease id, for
     `patience` seconds; then Unavailable is raised.
     """
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
-        self._lock = threading.Lock()
-        self._channels: List[Optional[grpc.Channel]] = [None] * len(settings.addresses)
-        self._keeper: Optional[KeeperThread] = None
 
     def hold(
         self,
@@ -60,15 +52,7 @@ class Client(Asking):
         Raises LockHeld, InvalidField, NotAllowed, Unavailable, Cancelled when the client is closed.
         """
         order = self._order(resource, ttl, wait, principal, reason, labels)
-        keeper = self._kept()
-        hold = Hold(resource, keeper)
-        hold._wish = keeper.ask(order, hold._ear)
-        try:
-            hold._wait(on_queued)
-        except BaseException:
-            keeper.release(hold._wish)
-            raise
-        return hold
+        return Hold(order, self._kept(lambda: True))._begin(on_queued)
 
     def acquire(
         self,
@@ -84,12 +68,13 @@ class Client(Asking):
         """Takes a lock once; nobody keeps it. `wait` as in hold, 0 unless it is given. Raises
         LockHeld, LeaseLost (a `lease_id` of yours that has been used up), InvalidField, NotAllowed,
         Unavailable."""
-        asked = self._acquisition(resource, ttl, wait, principal, reason, labels, lease_id)
+        order = self._order(resource, ttl, wait, principal, reason, labels)
+        asked = Acquisition(system_clock, order, lease_id)
         try:
             granted = self._ask(asked)
             if asked.needs_renewal(granted):
                 try:
-                    granted = self.renew(resource, granted.lease.lease_id)
+                    granted = self.renew(resource, asked.lease_id)
                 except LeaseLost as lost:
                     raise LockHeld(str(lost)) from lost
             return granted
@@ -126,16 +111,7 @@ class Client(Asking):
 
     def close(self) -> None:
         """Releases what is held by `hold`, gives up what is waited for, closes the connections."""
-        if self._is_of_parent:  # where a lock may be held for good, too
-            return
-        with self._lock:
-            self._is_closed = True
-            keeper = self._keeper
-            channels = [channel for channel in self._channels if channel is not None]
-        if keeper is not None:
-            keeper.close()
-        for channel in channels:
-            channel.close()
+        self._close()
 
     def __enter__(self) -> Client:
         return self
@@ -145,66 +121,25 @@ class Client(Asking):
 
     # --- inside ---
 
-    def _kept(self) -> KeeperThread:
-        self._check_usable()  # before the lock, which a fork may have caught in other hands
-        addresses = self._settings.addresses
-        with self._lock:
-            self._check_usable()
-            if self._keeper is None:
-                self._keeper = KeeperThread(
-                    lambda index: Connection(self._connect(index), addresses[index].text),
-                    len(addresses),
-                    system_clock,
-                    self._settings.patience,
-                )
-            return self._keeper
-
-    def _connect(self, index: int) -> grpc.Channel:
-        address = self._settings.addresses[index]
-        credentials = credentials_for(address, self._settings.tls)
-        if credentials is None:
-            return grpc.insecure_channel(address.target, channel_options(address))
-        return grpc.secure_channel(address.target, credentials, channel_options(address))
-
-    def _channel(self, index: int) -> grpc.Channel:
-        self._check_usable()
-        with self._lock:
-            self._check_usable()
-            channel = self._channels[index]
-            if channel is None:
-                channel = self._channels[index] = self._connect(index)
-            return channel
-
     # C1
     def _ask(self, question: Question[Answer], patience: Optional[float] = None) -> Answer:
         turns = self._turns(question, patience)
         while True:
-            channel = self._channel(turns.address)
-            where = self._settings.addresses[turns.address].text
+            ask = self._method(question, turns.address)
             try:
-                answer = self._attempt(question, channel, where, turns.timeout)
+                answer = self._attempt(question, ask, turns)
             except StormlockError as error:
                 time.sleep(turns.failed(error, self._is_closed))
             else:
                 self._preferred = turns.address
                 return answer
 
-    def _attempt(
-        self, question: Question[Answer], channel: grpc.Channel, where: str, share: float
-    ) -> Answer:
-        request = question.request()
-        call = channel.unary_unary(
-            METHODS + question.method,
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=question.reply.FromString,
-        )
-        sent_at = system_clock.now()
+    def _attempt(self, question: Question[Answer], ask: Method, turns: Turns) -> Answer:
+        sent_at = system_clock.now()  # C3
         try:
-            reply = call(request, timeout=question.within(share))
-        except grpc.RpcError as failed:
-            question.failed(failure(where, failed))
-        except ValueError as failed:  # how grpc says that the channel was closed meanwhile
-            question.failed(Unavailable(f"{where}: {failed}"))
+            reply = ask(question.request(), timeout=question.within(turns.timeout))
+        except (grpc.RpcError, ValueError) as failed:
+            question.failed(failure(self._settings.addresses[turns.address].text, failed))
         return question.answered(reply, sent_at)
 
     # Best effort: what cannot be released ends with its ttl.

@@ -24,10 +24,9 @@ from ._clock import Clock
 from ._errors import Cancelled, StormlockError, Unavailable, Unreachable
 from ._gen import lock_pb2 as pb
 from ._lease import lease_from, seconds
-from ._order import Listener, Order
 from ._route import Patience, Route
 from ._stream import Link, Stream
-from ._timing import Timing
+from ._timing import SHORTEST_SILENCE, Timing
 from ._wish import Wish
 from ._wishes import Wishes
 
@@ -46,7 +45,7 @@ class Keeper:
         self._clock = clock
         self._route = Route(addresses, clock, random)
         self._patience = Patience(patience)
-        self._wishes = Wishes(clock)
+        self._wishes = Wishes()
         self._timing = Timing(self._wishes, self._route, self._patience)
         self._stream: Optional[Stream] = None
         self._seq = 0
@@ -56,16 +55,16 @@ class Keeper:
 
     # --- for the holder ---
 
-    def ask(self, order: Order, listener: Listener) -> Wish:
+    def ask(self, wish: Wish) -> None:
         """Takes a lock and keeps it until it is released or lost. One that is being released, or
-        was lost, can be asked for again. Raises InvalidField, Cancelled."""
+        was lost, can be asked for again. Raises InvalidField, Unavailable, Cancelled."""
         if self.closed:
             raise Cancelled("this client is closed")
-        return self._wishes.add(order, listener)
+        self._wishes.add(wish)
 
     def release(self, wish: Wish) -> None:
         """Ends belief at once (K6), and the lease as soon as a daemon answers; or gives the wait
-        for it up."""
+        for it up, whether it has been asked for yet or not."""
         wish.release()
         self._wishes.touch(wish)
 
@@ -99,26 +98,23 @@ class Keeper:
         now = self._clock.now()
         self._timing.look(now, self._look_at)
         # With many locks it matters that what happens to one makes nobody look at all of them.
-        if now < self._look_at and self._stream is not None and not self._wishes.is_stale:
-            self._look_at_touched(self._stream, now)
-        if now >= self._look_at or self._stream is None or self._wishes.is_stale:
+        if not self._is_all_due(now):
+            self._look_at_touched(now)
+        if self._is_all_due(now):
             self._look_at_all(now)
         return self._look_at
 
-    def _look_at_touched(self, stream: Stream, now: float) -> None:
+    def _is_all_due(self, now: float) -> bool:
+        return now >= self._look_at or self._stream is None or self._wishes.is_stale
+
+    def _look_at_touched(self, now: float) -> None:
         touched = self._wishes.take_touched()
         for wish in touched:
             self._visit(wish, now)
-        touched = [wish for wish in touched if self._wishes.is_present(wish)]
-        timing = self._timing
-        timing.shorten_period(touched)
-        at = self._look_at
-        if self._speak(stream, now, touched):
-            at = min(at, timing.answer_by(now))
-        for wish in touched:
-            urgent_at = wish.urgent_at(stream.opened_at, timing.period)
-            at = min(at, urgent_at, timing.next_look_at(wish, stream))
-        self._look_at = inf if self.is_idle else at
+        self._speak([wish for wish in touched if self._wishes.is_present(wish)], now)
+        if touched:
+            # Nothing that follows from it is due sooner.
+            self._look_at = min(self._look_at, now + SHORTEST_SILENCE)
 
     def _look_at_all(self, now: float) -> None:
         for wish in self._wishes.all:
@@ -132,8 +128,7 @@ class Keeper:
                 self._route.move()
             if self._stream is None and now >= self._route.connect_at:
                 self._stream = self._connect()
-            if self._stream is not None:
-                self._speak(self._stream, now, self._wishes.present)
+            self._speak(self._wishes.present, now)
         self._wishes.take_touched()
         self._wishes.is_stale = False
         self._look_at = self._timing.next_look(self._stream)
@@ -159,23 +154,19 @@ class Keeper:
         elif kind == "draining":
             self._leave(Unavailable("the daemon is about to stop"))
         elif kind == "queued":
-            wish = self._wishes.find(message.queued.resource)
-            if wish is not None:
+            if wish := self._wishes.find(message.queued.resource):
                 wish.on_queued(message.queued)
         elif kind == "denied":
-            wish = self._wishes.find(message.denied.resource, message.denied.lease_id)
-            if wish is not None:
+            if wish := self._wishes.find(message.denied.resource, message.denied.lease_id):
                 wish.on_denied(message.denied)
                 self._wishes.is_stale = True
         elif kind == "lost":
             stream.granted.discard(message.lost.lease_id)
-            wish = self._wishes.find(message.lost.resource, message.lost.lease_id)
-            if wish is not None:
+            if wish := self._wishes.find(message.lost.resource, message.lost.lease_id):
                 wish.on_lost(message.lost)
         elif kind == "released":
             stream.granted.discard(message.released.lease_id)
-            wish = self._wishes.find(message.released.resource, message.released.lease_id)
-            if wish is not None:
+            if wish := self._wishes.find(message.released.resource, message.released.lease_id):
                 wish.on_released(message.released)
 
     def ended(self, link: Link, error: StormlockError) -> None:
@@ -191,19 +182,18 @@ class Keeper:
         self._wishes.forget(wish)
 
     # Says what has not been said on this stream: a heartbeat first, then what it carries.
-    def _speak(self, stream: Stream, now: float, wishes: Iterable[Wish]) -> bool:
+    def _speak(self, wishes: Iterable[Wish], now: float) -> None:
+        stream = self._stream
+        if stream is None:
+            return
         due = [wish for wish in wishes if now >= wish.speak_at]
-        is_beating = (
-            bool(due) or self._must_beat or now >= stream.last_beat_at + self._timing.period
-        )
-        if is_beating:
+        if due or self._must_beat or now >= stream.last_beat_at + self._timing.period:
             self._must_beat = False
             self._seq += 1
             stream.beat(self._seq)
             self._patience.begin(stream.last_beat_at)
         for wish in due:
             stream.link.say(wish.next_message(now))
-        return is_beating
 
     def _connect(self) -> Stream:
         for wish in self._wishes.present:

@@ -1,9 +1,10 @@
-"""What somebody wants to hold, and who hears what becomes of it."""
+"""What somebody wants to hold, and what becomes of it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Literal, Mapping, Optional, Protocol
+from typing import Literal, Mapping, Optional, Type, TypeVar, Union
 
 from ._errors import InvalidField, LeaseLost, StormlockError
 from ._gen import lock_pb2 as pb
@@ -12,6 +13,8 @@ from ._lease import Lease, duration_of
 #: What a release met. not-held: it had ended before. unknown: no daemon has answered, or none
 #: before the lease was gone, as it is after a release whose answer was lost.
 Outcome = Literal["released", "not-held", "unknown"]
+
+Ask = TypeVar("Ask", pb.HoldAcquire, pb.AcquireRequest)
 
 # A daemon takes 64 KiB, the lease id included.
 MOST_BYTES = 60 * 1024
@@ -31,24 +34,53 @@ class Order:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-class Listener(Protocol):
-    """Who wants it. Called within the keeper: it must neither block nor call back into it."""
+@dataclass(frozen=True)
+class Queued:
+    """It stands in a queue."""
 
-    def queued(self, position: int, holder: Optional[Lease]) -> None: ...
-
-    def settled(self, error: Optional[StormlockError]) -> None:
-        """The wait is over: it is held, or the error says why not."""
-
-    def lost(self, error: LeaseLost) -> None: ...
-
-    def gone(self, outcome: Outcome) -> None:
-        """No daemon has anything to do with it any more, as far as is known."""
+    position: int
+    #: None when it is not known.
+    holder: Optional[Lease]
 
 
-def acquire_of(order: Order) -> pb.HoldAcquire:
-    """All of it that does not change. Raises InvalidField when it cannot be said."""
+@dataclass(frozen=True)
+class Settled:
+    """The wait is over: it is held, or the error says why not."""
+
+    error: Optional[StormlockError]
+
+
+@dataclass(frozen=True)
+class Loss:
+    error: LeaseLost
+
+
+@dataclass(frozen=True)
+class Gone:
+    """No daemon has anything to do with it any more, as far as is known."""
+
+    outcome: Outcome
+
+
+#: What becomes of what somebody wants to hold. Whoever is told so, within the keeper, must neither
+#: block nor call back into it.
+News = Union[Queued, Settled, Loss, Gone]
+
+
+def check_seconds(ttl: Optional[float], wait: Optional[float]) -> None:
+    if ttl is not None and not (math.isfinite(ttl) and ttl > 0):
+        raise InvalidField(f"ttl {ttl!r} is no time to live: give seconds, e.g. 30", "ttl")
+    if wait is not None and not wait >= 0:
+        raise InvalidField(
+            f"wait {wait!r} is no time to wait: give seconds, or None for without limit", "wait"
+        )
+
+
+def acquire_of(order: Order, kind: Type[Ask]) -> Ask:
+    """All of it that does not change, for a stream or a unary call. Raises InvalidField when it
+    cannot be said."""
     try:
-        ask = pb.HoldAcquire(
+        ask = kind(
             resource=order.resource,
             principal=order.principal,
             reason=order.reason,

@@ -10,9 +10,8 @@ from ._calls import Granted, granted_by
 from ._clock import system_clock
 from ._errors import StormlockError
 from ._gen import lock_pb2 as pb
-from ._holding import check_seconds
 from ._lease import Lease, duration_of, lease_from
-from ._order import Outcome
+from ._order import Outcome, check_seconds
 
 Answer = TypeVar("Answer")
 
@@ -34,9 +33,10 @@ class Question(Generic[Answer]):
     ) -> None:
         """`read` makes the answer of a reply, and of the time before the question was sent."""
         self.method = method
-        self.reply = reply
+        self.serialize = type(request).SerializeToString
+        self.deserialize = reply.FromString
+        self.answered = read
         self._message = request
-        self._read = read
 
     def request(self) -> Message:
         """For one attempt."""
@@ -45,9 +45,6 @@ class Question(Generic[Answer]):
     def within(self, share: float) -> float:
         """How long an attempt may take: its share of the patience, unless it waits in a queue."""
         return share
-
-    def answered(self, reply: Message, sent_at: float) -> Answer:
-        return self._read(reply, sent_at)
 
     def failed(self, error: StormlockError) -> NoReturn:
         """An attempt has failed; raises what that means."""
@@ -82,16 +79,10 @@ def current(resource: str) -> Question[Optional[Lease]]:
 
 
 def is_held(resource: str, lease_id: str) -> Question[bool]:
-    def read(reply: pb.IsHeldResponse, _: float) -> bool:
-        return reply.held
-
     request = pb.IsHeldRequest(resource=resource, lease_id=lease_id)
-    return Question("IsHeld", request, pb.IsHeldResponse, read)
+    return Question("IsHeld", request, pb.IsHeldResponse, lambda reply, _: reply.held)
 
 
 def page(prefix: str, token: str) -> Question[pb.ListResponse]:
-    def read(reply: pb.ListResponse, _: float) -> pb.ListResponse:
-        return reply
-
     request = pb.ListRequest(prefix=prefix, page_size=PAGE, page_token=token)
-    return Question("List", request, pb.ListResponse, read)
+    return Question("List", request, pb.ListResponse, lambda reply, _: reply)

@@ -97,7 +97,10 @@ class Patience:
 
     def ends_at(self, wish: Wish, silence: float) -> float:
         """When a wait is to be given up: a daemon with nothing to say is no reason, only one that
-        leaves a heartbeat unanswered. `silence` is what a daemon has to answer in."""
+        leaves a heartbeat unanswered, and not even that where the wait has stood in a queue: a
+        daemon that restarts shall end no waits. `silence` is what a daemon has to answer in."""
+        if wish.has_queued:
+            return wish.give_up_at
         alone = inf if self._alone_since is None else self._alone_since
         return min(max(wish.since, alone) + max(self._patience, silence), wish.give_up_at)
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Iterable, Optional
+from typing import Optional
 
 from ._route import Patience, Route
 from ._stream import Stream
-from ._wish import Wish
 from ._wishes import Wishes
 
 LONGEST_PERIOD = 15.0
@@ -28,7 +27,9 @@ class Timing:
         self._route = route
         self._patience = patience
         self._read_until = -inf
-        #: Seconds from one heartbeat to the next.
+        #: Seconds from one heartbeat to the next, as the shortest ttl wants it of all that is
+        #: wanted. What is being released counts only where there is nothing else: the daemon keeps
+        #: it no longer, and takes the time for its acknowledgements that the others leave it.
         self.period = inf
 
     def look(self, now: float, due: float) -> None:
@@ -37,20 +38,13 @@ class Timing:
             self._read_until = now + READING  # K8
 
     def set_period(self) -> None:
-        self.period = inf
-        self.shorten_period(self._wishes.present)
-
-    def shorten_period(self, wishes: Iterable[Wish]) -> None:
-        """As far as these need it."""
-        self.period = min([self.period, *(_period_of(wish.ttl) for wish in wishes)])
+        present = list(self._wishes.present)
+        wanted = [wish for wish in present if wish.is_wanted]
+        self.period = min((_period_of(wish.ttl) for wish in wanted or present), default=inf)
 
     def answer(self, stream: Optional[Stream]) -> float:
         """How long a daemon that is being talked to has to answer."""
         return 0.0 if stream is None else self._silence(stream)
-
-    def answer_by(self, now: float) -> float:
-        """When to see whether a heartbeat that is said now has been answered."""
-        return min(now + SHORTEST_SILENCE, now + self.period)
 
     def silent_until(self, stream: Stream) -> float:
         """No longer than what is held can wait, once a daemon that is there would have answered."""
@@ -73,14 +67,12 @@ class Timing:
         if stream is not None:
             beat_at = stream.last_beat_at + self.period
             at = min(self.silent_until(stream), self.useless_at(stream), beat_at)
-        return min([at, *(self.next_look_at(wish, stream) for wish in self._wishes.all)])
-
-    def next_look_at(self, wish: Wish, stream: Optional[Stream]) -> float:
-        at = wish.look_at
-        if stream is not None and self._wishes.is_present(wish):
-            at = min(at, wish.speak_at)
-        if wish.is_open:
-            at = min(at, self._patience.ends_at(wish, self.answer(stream)))
+            at = min([at, *(wish.speak_at for wish in self._wishes.present)])
+        answer = self.answer(stream)
+        for wish in self._wishes.all:
+            at = min(at, wish.look_at)
+            if wish.is_open:
+                at = min(at, self._patience.ends_at(wish, answer))
         return at
 
     # How long a heartbeat may stay unanswered (K8).

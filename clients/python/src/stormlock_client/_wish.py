@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from math import inf
-from typing import Dict, Literal, Optional
+from typing import Callable, Dict, Literal, Optional, Type
 
 from ._belief import Belief
 from ._clock import Clock
 from ._errors import Cancelled, InvalidField, LeaseLost, LockHeld, NotAllowed, StormlockError
 from ._gen import lock_pb2 as pb
 from ._lease import LONGEST, Lease, duration_of, lease_from, new_lease_id, seconds
-from ._order import Listener, Order, Outcome, acquire_of
+from ._order import Gone, Loss, News, Order, Outcome, Queued, Settled, acquire_of
 
 # What a ttl is taken for until the daemon has told it: the daemons' own default.
 ASSUMED_TTL = 60.0
@@ -22,14 +22,12 @@ FAREWELL = 5.0
 # The same for a lease that nobody believes in, or never has: it ends by itself.
 SHORT_FAREWELL = 1.0
 
-_WRONG = (pb.DENIAL_REASON_INVALID_FIELD, pb.DENIAL_REASON_ALREADY_ON_STREAM)
-_DEFINITE = (
-    *_WRONG,
-    pb.DENIAL_REASON_LOCK_HELD,
-    pb.DENIAL_REASON_LEASE_LOST,
-    pb.DENIAL_REASON_NOT_ALLOWED,
-)
-
+# What ends a wait, besides that somebody else holds the lock.
+_REFUSALS: Dict[int, Type[StormlockError]] = {
+    pb.DENIAL_REASON_INVALID_FIELD: InvalidField,
+    pb.DENIAL_REASON_ALREADY_ON_STREAM: InvalidField,
+    pb.DENIAL_REASON_NOT_ALLOWED: NotAllowed,
+}
 _CAUSES: Dict[int, str] = {
     pb.LOSS_CAUSE_UNSPECIFIED: "no cause given",
     pb.LOSS_CAUSE_NOT_HELD: "it expired, or was released by its id",
@@ -39,12 +37,13 @@ _CAUSES: Dict[int, str] = {
 
 
 class Wish:
-    def __init__(self, order: Order, clock: Clock, listener: Listener) -> None:
-        self.order = order
+    def __init__(self, order: Order, clock: Clock, tell: Callable[[News], object]) -> None:
+        """Raises InvalidField."""
+        self.resource = order.resource
         # Made here, so that what cannot be said stops its caller and not the keeper of the others.
-        self._ask = acquire_of(order)
+        self._ask = acquire_of(order, pb.HoldAcquire)
         self._clock = clock
-        self._listener = listener
+        self._tell = tell
         self.since = clock.now()
         self._until = self.since + (inf if order.wait is None else max(0.0, order.wait))
         self.lease_id = new_lease_id()
@@ -54,6 +53,8 @@ class Wish:
         #: asking: not held yet; holding: granted, and believed or about to be; releasing: not
         #: believed in any more, the daemon is to end it.
         self.phase: Literal["asking", "holding", "releasing", "over"] = "asking"
+        #: Whether a daemon has ever had it stand in a queue.
+        self.has_queued = False
         self._is_settled = False
         self._times_asked = 0  # by which a daemon may have heard of it
         self._release_at = -inf
@@ -66,10 +67,6 @@ class Wish:
         self.trouble: Optional[str] = None
 
     @property
-    def resource(self) -> str:
-        return self.order.resource
-
-    @property
     def is_open(self) -> bool:
         """Whether its caller still waits: not held yet, or granted and not yet confirmed."""
         return self.phase == "asking" or (
@@ -77,8 +74,13 @@ class Wish:
         )
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether it is asked for or held, and not on its way out."""
+        return self.phase in ("asking", "holding")
+
+    @property
     def standing(self) -> Literal["unknown", "queued", "put-off"]:
-        return self._standing if self.phase in ("asking", "holding") else "unknown"
+        return self._standing if self.is_wanted else "unknown"
 
     @property
     def give_up_at(self) -> float:
@@ -149,6 +151,7 @@ class Wish:
     def on_queued(self, message: pb.Queued) -> None:
         if self.phase != "asking":
             return
+        self.has_queued = True
         self.ttl = seconds(message.ttl) or self.ttl
         # A store that is out does not tell who holds it.
         holder = lease_from(message.holder) if message.HasField("holder") else None
@@ -156,7 +159,7 @@ class Wish:
             self._standing = "queued"
         elif self._standing == "queued":
             self._standing = "unknown"
-        self._listener.queued(message.position, holder)
+        self._tell(Queued(message.position, holder))
 
     def on_granted(self, lease: Lease, sent_at: float, valid_for: float) -> None:
         self._standing = "unknown"
@@ -178,36 +181,34 @@ class Wish:
         return begins
 
     def on_denied(self, message: pb.Denied) -> None:
-        if self.phase == "asking" and message.reason == pb.DENIAL_REASON_LOCK_HELD:
+        is_held = message.reason == pb.DENIAL_REASON_LOCK_HELD
+        is_gone = message.reason == pb.DENIAL_REASON_LEASE_LOST
+        refusal = _REFUSALS.get(message.reason)
+        if self.phase == "asking" and is_held:
             holder = lease_from(message.holder) if message.HasField("holder") else None
             self._refused(LockHeld(message.message, holder))
-        elif self.phase == "asking" and message.reason == pb.DENIAL_REASON_LEASE_LOST:
+        elif self.phase == "asking" and is_gone:
             self._ended(message.message)
-        elif self.phase == "asking" and message.reason == pb.DENIAL_REASON_NOT_ALLOWED:
-            self._refused(NotAllowed(message.message))
-        elif self.phase == "asking" and message.reason in _WRONG:
-            self._refused(InvalidField(message.message))
+        elif self.phase == "asking" and refusal is not None:
+            self._refused(refusal(message.message))
         elif self.phase != "over":
-            # The store did not answer, or the reason is newer than this client.
             self._again(self._clock.now() + RETRY)
-            if message.reason not in _DEFINITE:
+            if not (is_held or is_gone or refusal):
+                # The store did not answer, or the reason is newer than this client.
                 self._standing = "put-off"
                 self.trouble = message.message
 
     def on_lost(self, message: pb.Lost) -> None:
         if self.phase == "releasing":
-            self._over("not-held")
+            self._over(self._not_held)
         elif self.phase != "over":
             why = _CAUSES.get(message.cause, "for a reason that is newer than this client")
             self._ended(f"the daemon says that the lease of {self.resource} is lost: {why}")
 
     def on_released(self, message: pb.Released) -> None:
         if self.phase == "releasing":
-            if message.outcome == pb.RELEASE_OUTCOME_RELEASED:
-                self._over("released")
-            else:
-                # One before it that was not answered may have ended it, or somebody else.
-                self._over("not-held" if self._times_released == 1 else "unknown")
+            is_released = message.outcome == pb.RELEASE_OUTCOME_RELEASED
+            self._over("released" if is_released else self._not_held)
 
     # --- what ends it ---
 
@@ -234,9 +235,15 @@ class Wish:
         self._settle(error)
         if self.phase == "holding":
             self.belief.end("LOST")
-            self._listener.lost(LeaseLost(f"{self.resource} is not kept any more: {error}"))
+            self._tell(Loss(LeaseLost(f"{self.resource} is not kept any more: {error}")))
         if self.phase != "over":
             self._over("unknown")
+
+    # What it means that the lease is gone: a release before the last, which was not answered, may
+    # have ended it, or somebody else.
+    @property
+    def _not_held(self) -> Outcome:
+        return "not-held" if self._times_released <= 1 else "unknown"
 
     def _refused(self, error: StormlockError) -> None:
         self._settle(error)
@@ -256,7 +263,7 @@ class Wish:
 
     # K7. By valid_until the store may have given it to somebody else; until then it need not.
     def _lose(self, why: str) -> None:
-        self._listener.lost(LeaseLost(why))
+        self._tell(Loss(LeaseLost(why)))
         self._to_release(self.belief.valid_until)
 
     def _to_release(self, at: float) -> None:
@@ -266,12 +273,12 @@ class Wish:
 
     def _over(self, outcome: Outcome) -> None:
         self.phase = "over"
-        self._listener.gone(outcome)
+        self._tell(Gone(outcome))
 
     def _settle(self, error: Optional[StormlockError]) -> None:
         if not self._is_settled:
             self._is_settled = True
-            self._listener.settled(error)
+            self._tell(Settled(error))
 
     def _again(self, at: float = -inf) -> None:
         self._is_said = False

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from typing import Dict, Iterable, List, Optional
 
-from ._clock import Clock
-from ._errors import InvalidField
-from ._order import Listener, Order
+from ._errors import InvalidField, Unavailable
 from ._wish import Wish
+
+# What a daemon keeps on one stream. It would put off the one after that for as long as there is no
+# room, and that may be for ever.
+MOST = 10_000
 
 
 class Wishes:
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._present: Dict[str, Wish] = {}
         self._next: Dict[str, Wish] = {}  # wait until the daemon has let the old lease go
         self._touched: Dict[Wish, None] = {}  # since the last look; in this order
         #: Whether something has changed for all of them.
         self.is_stale = True
 
-    def add(self, order: Order, listener: Listener) -> Wish:
-        """One that is being released, or was lost, can be asked for again. Raises InvalidField."""
-        earlier = self._present.get(order.resource)
-        is_leaving = earlier is None or earlier.phase in ("releasing", "over")
-        if not is_leaving or order.resource in self._next:
-            raise InvalidField(
-                f"{order.resource} is held or awaited by this client already", "resource"
+    def add(self, wish: Wish) -> None:
+        """One that is being released, or was lost, can be asked for again. Raises InvalidField,
+        and Unavailable when there are too many."""
+        resource = wish.resource
+        earlier = self._present.get(resource)
+        if (earlier is not None and earlier.is_wanted) or resource in self._next:
+            raise InvalidField(f"{resource} is held or awaited by this client already", "resource")
+        count = len(self._present) + len(self._next)
+        if count >= MOST and sum(each.is_wanted for each in self.all) >= MOST:
+            raise Unavailable(
+                f"{resource} was not asked for: this client holds or awaits {MOST} locks, "
+                "which is the limit; release some, or open another client"
             )
-        wish = Wish(order, self._clock, listener)
-        (self._present if earlier is None else self._next)[order.resource] = wish
+        (self._present if earlier is None else self._next)[resource] = wish
         self.touch(wish)
         self.is_stale = self.is_stale or earlier is not None
-        return wish
 
     @property
     def present(self) -> Iterable[Wish]:

@@ -6,39 +6,32 @@
         async with client.hold("deploy", ttl=30) as lease:
             await write(token=lease.token)
 
-A client belongs to the event loop that it is first used in. Heartbeats are sent by that loop: code
-that blocks it for longer than a third of the ttl loses locks, and `held` tells so.
+A client belongs to the event loop that it is first used in. Its heartbeats are sent by a thread of
+its own, so that code that blocks the loop loses no locks.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import (
-    AsyncIterator,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Set,
-    TypeVar,
-    Union,
-)
+from contextlib import asynccontextmanager
+from typing import Any, AsyncIterator, Mapping, Optional, Sequence, Set, TypeVar, Union
 
-import grpc.aio
+import grpc
 
 from . import _questions as questions
-from ._address import Tls, channel_options, credentials_for
-from ._aio_hold import Hold, Holding, Lost
-from ._asking import Asking
-from ._calls import FAREWELL, METHODS, Granted
+from ._acquisition import Acquisition
+from ._address import Tls
+from ._aio_hold import Hold, Holding, Lost, post
+from ._answers import failure
+from ._asking import Asking, Method
+from ._calls import FAREWELL, Granted, Turns
 from ._clock import system_clock
 from ._environment import Settings, settled
-from ._errors import LeaseLost, LockHeld, StormlockError, Unavailable
+from ._errors import LeaseLost, LockHeld, StormlockError
 from ._holding import OnQueued
 from ._lease import Lease, lease_from
 from ._order import Order, Outcome
 from ._questions import Question
-from ._tasks import KeeperTask, failure
 
 __all__ = ["Client", "Hold", "Holding", "Lost", "OnQueued", "connect", "hold"]
 
@@ -46,16 +39,11 @@ Answer = TypeVar("Answer")
 
 
 class Client(Asking):
-    """Asks daemons for locks. `async with` it, or close it.
-
-    What is not definite is asked again, at the next address with the same lease id, for
-    `patience` seconds; then Unavailable is raised. Who is cancelled releases what it may have got.
-    """
+    """Asks daemons for locks, as `stormlock_client.Client` does. `async with` it, or close it. Who
+    is cancelled releases what it may have got."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        self._channels: List[Optional[grpc.aio.Channel]] = [None] * len(settings.addresses)
-        self._keeper: Optional[KeeperTask] = None
         self._farewells: Set[asyncio.Task[None]] = set()
 
     def hold(
@@ -69,16 +57,8 @@ class Client(Asking):
         labels: Optional[Mapping[str, str]] = None,
         on_queued: Optional[OnQueued] = None,
     ) -> Holding:
-        """Takes a lock and keeps it until it is released or lost: `async with` or await it. All
-        holds of a client share one stream to whichever daemon answers.
-
-        ttl: seconds that the lease lives after the last heartbeat; None is the server's default.
-        wait: seconds to stand in the queue at the most; None is without limit, 0 not at all.
-        on_queued: called, while waiting, with the place in the queue and the holder, which is None
-        when it is not known; what it raises gives the wait up.
-
-        Raises LockHeld, InvalidField, NotAllowed, Unavailable, Cancelled when the client is closed.
-        """
+        """Takes a lock and keeps it until it is released or lost: `async with` or await it. Else
+        it is as `stormlock_client.Client.hold`."""
         order = self._order(resource, ttl, wait, principal, reason, labels)
         return Holding(lambda: self._begin(order, on_queued))
 
@@ -93,15 +73,14 @@ class Client(Asking):
         labels: Optional[Mapping[str, str]] = None,
         lease_id: Optional[str] = None,
     ) -> Granted:
-        """Takes a lock once; nobody keeps it. `wait` as in hold, 0 unless it is given. Raises
-        LockHeld, LeaseLost (a `lease_id` of yours that has been used up), InvalidField, NotAllowed,
-        Unavailable."""
-        asked = self._acquisition(resource, ttl, wait, principal, reason, labels, lease_id)
+        """Takes a lock once; nobody keeps it. As `stormlock_client.Client.acquire`."""
+        order = self._order(resource, ttl, wait, principal, reason, labels)
+        asked = Acquisition(system_clock, order, lease_id)
         try:
             granted = await self._ask(asked)
             if asked.needs_renewal(granted):
                 try:
-                    granted = await self.renew(resource, granted.lease.lease_id)
+                    granted = await self.renew(resource, asked.lease_id)
                 except LeaseLost as lost:
                     raise LockHeld(str(lost)) from lost
             return granted
@@ -139,16 +118,11 @@ class Client(Asking):
 
     async def close(self) -> None:
         """Releases what is held by `hold`, gives up what is waited for, closes the connections."""
-        if self._is_of_parent:
-            return
-        if self._keeper is not None:
-            await self._keeper.close()
-        if self._farewells:
-            await asyncio.wait(self._farewells)
-        self._is_closed = True
-        for channel in self._channels:
-            if channel is not None:
-                await channel.close()
+        try:
+            if self._farewells:
+                await asyncio.wait(self._farewells)
+        finally:
+            await asyncio.to_thread(self._close)
 
     async def __aenter__(self) -> Client:
         return self
@@ -159,65 +133,31 @@ class Client(Asking):
     # --- inside ---
 
     async def _begin(self, order: Order, on_queued: Optional[OnQueued]) -> Hold:
-        self._check_usable()
-        if self._keeper is None:
-            self._keeper = KeeperTask(
-                self._connect, self._settings.addresses, self._settings.patience
-            )
-        keeper = self._keeper
-        hold = Hold(order.resource, keeper)
-        wish = hold._wish = keeper.ask(order, hold._ear)
-        try:
-            await hold._wait(on_queued)
-        except BaseException:
-            keeper.release(wish)
-            raise
-        return hold
-
-    def _connect(self, index: int) -> grpc.aio.Channel:
-        address = self._settings.addresses[index]
-        credentials = credentials_for(address, self._settings.tls)
-        if credentials is None:
-            return grpc.aio.insecure_channel(address.target, channel_options(address))
-        return grpc.aio.secure_channel(address.target, credentials, channel_options(address))
-
-    def _channel(self, index: int) -> grpc.aio.Channel:
-        self._check_usable()
-        channel = self._channels[index]
-        if channel is None:
-            channel = self._channels[index] = self._connect(index)
-        return channel
+        loop = asyncio.get_running_loop()
+        # Who has not closed the client before the loop has ended keeps nothing for ever.
+        keeper = self._kept(lambda: not loop.is_closed())
+        return await Hold(order, keeper)._begin(on_queued)
 
     # C1
     async def _ask(self, question: Question[Answer], patience: Optional[float] = None) -> Answer:
         turns = self._turns(question, patience)
         while True:
-            channel = self._channel(turns.address)
-            where = self._settings.addresses[turns.address].text
+            ask = self._method(question, turns.address)
             try:
-                answer = await self._attempt(question, channel, where, turns.timeout)
+                answer = await self._attempt(question, ask, turns)
             except StormlockError as error:
                 await asyncio.sleep(turns.failed(error, self._is_closed))
             else:
                 self._preferred = turns.address
                 return answer
 
-    async def _attempt(
-        self, question: Question[Answer], channel: grpc.aio.Channel, where: str, share: float
-    ) -> Answer:
-        request = question.request()
-        call = channel.unary_unary(
-            METHODS + question.method,
-            request_serializer=type(request).SerializeToString,
-            response_deserializer=question.reply.FromString,
-        )
-        sent_at = system_clock.now()
+    async def _attempt(self, question: Question[Answer], ask: Method, turns: Turns) -> Answer:
+        sent_at = system_clock.now()  # C3
         try:
-            reply = await call(request, timeout=question.within(share))
-        except grpc.aio.AioRpcError as failed:
-            question.failed(failure(where, failed))
-        except grpc.aio.UsageError as failed:  # how grpc says that the channel was closed meanwhile
-            question.failed(Unavailable(f"{where}: {failed}"))
+            timeout = question.within(turns.timeout)
+            reply = await _reply(ask.future(question.request(), timeout=timeout))
+        except (grpc.RpcError, ValueError) as failed:
+            question.failed(failure(self._settings.addresses[turns.address].text, failed))
         return question.answered(reply, sent_at)
 
     # In a task of its own, since who gives up may be cancelled. Best effort: what cannot be
@@ -245,37 +185,37 @@ def connect(
     return Client(settled(servers, tls, principal, patience))
 
 
-class hold:
+@asynccontextmanager
+async def hold(
+    resource: str,
+    *,
+    ttl: Optional[float] = None,
+    wait: Optional[float] = None,
+    reason: str = "",
+    labels: Optional[Mapping[str, str]] = None,
+    on_queued: Optional[OnQueued] = None,
+) -> AsyncIterator[Hold]:
     """Holds one lock for a block, by a client of its own that the environment describes.
 
     async with aio.hold("deploy") as lease:
         await write(token=lease.token)
     """
-
-    def __init__(
-        self,
-        resource: str,
-        *,
-        ttl: Optional[float] = None,
-        wait: Optional[float] = None,
-        reason: str = "",
-        labels: Optional[Mapping[str, str]] = None,
-        on_queued: Optional[OnQueued] = None,
-    ) -> None:
-        self._client = connect()
-        self._holding = self._client.hold(
+    async with (
+        connect() as client,
+        client.hold(
             resource, ttl=ttl, wait=wait, reason=reason, labels=labels, on_queued=on_queued
-        )
+        ) as lease,
+    ):
+        yield lease
 
-    async def __aenter__(self) -> Hold:
-        try:
-            return await self._holding.__aenter__()
-        except BaseException:
-            await self._client.close()
-            raise
 
-    async def __aexit__(self, kind: object, error: object, trace: object) -> None:
-        try:
-            await self._holding.__aexit__(kind, error, trace)
-        finally:
-            await self._client.close()
+async def _reply(call: Any) -> Any:
+    """Of a call of gRPC's that goes on by itself."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    call.add_done_callback(lambda _: post(loop, ended.set))
+    try:
+        await ended.wait()
+        return call.result()
+    finally:
+        call.cancel()  # which ends only what has not ended: whoever asks has been cancelled
