@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { createServer } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { LockError } from "../../src/lock/errors.js";
@@ -43,6 +44,28 @@ describe.each([
     expect(held.message).toMatch(/^x is held by ann since/u);
     const wrong = await refusal(transport.unary("acquire", { resource: "" }, {}));
     expect(wrong).toMatchObject({ kind: "invalid-field", field: "resource", isDefinite: true });
+  });
+
+  it("takes one signal for many calls, which Node does not take for a leak", async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => {
+      warnings.push(warning);
+    };
+    process.on("warning", note);
+    try {
+      await using daemon = await startDaemon();
+      await using transport = to(daemon.address);
+      const { signal } = new AbortController();
+      await Promise.all(
+        Array.from({ length: 12 }, (_, at) =>
+          transport.unary("acquire", { resource: `r${String(at)}` }, { signal }),
+        ),
+      );
+      expect(getEventListeners(signal, "abort")).toEqual([]);
+    } finally {
+      process.off("warning", note);
+    }
+    expect(warnings).toEqual([]);
   });
 
   it("says at once that nobody is there", async () => {

@@ -8,6 +8,7 @@ import { Farewell, FAREWELL_MS, type ReleaseOutcome } from "./farewell.js";
 import type { DaemonSays, DenialReason, HolderSays } from "../hold.js";
 import type { Hold, HoldOutcome, HoldWish, ReleaseOptions } from "./holding.js";
 import type { Lease } from "../lease.js";
+import { onAbort } from "../on-abort.js";
 import { callOut, Watchers } from "./watchers.js";
 
 /** What a ttl is taken for until the daemon has told it: the daemons' own default. */
@@ -44,6 +45,7 @@ export class Wish implements Hold {
   #ttlMs: number;
   #lease: Lease | undefined;
   #belief: Belief;
+  #stopListening: (() => void) | undefined;
 
   constructor(
     wish: HoldWish,
@@ -60,7 +62,7 @@ export class Wish implements Hold {
     this.#ttlMs = wish.ttlMs ?? ASSUMED_TTL_MS;
     this.#belief = new Belief(clock, this.#ttlMs, deadlineOf);
     if (wish.signal?.aborted === true) this.#giveUp();
-    else wish.signal?.addEventListener("abort", this.#giveUp, { once: true });
+    else if (wish.signal !== undefined) this.#stopListening = onAbort(wish.signal, this.#giveUp);
   }
 
   // ——— for the holder ———
@@ -260,7 +262,7 @@ export class Wish implements Hold {
   confirm(sentAtMs: number, validForMs: number): void {
     if (this.#phase !== "holding" || !this.#belief.confirm(sentAtMs, validForMs)) return;
     this.#outcome.resolve({ kind: "held", hold: this });
-    this.#wish.signal?.removeEventListener("abort", this.#giveUp);
+    this.#stopListening?.();
     this.#tell(true);
   }
 
@@ -348,7 +350,7 @@ export class Wish implements Hold {
 
   #over(outcome: ReleaseOutcome): void {
     this.#phase = "over";
-    this.#wish.signal?.removeEventListener("abort", this.#giveUp);
+    this.#stopListening?.();
     this.#released.resolve(outcome);
     this.#changedInside();
   }
