@@ -90,6 +90,14 @@ export type HandOverAnswer =
 /** Who holds a resource, if anybody does. */
 export type CurrentAnswer = Lease | undefined | Failed;
 
+/** A resource that has something in the store which cannot be read: another program has put it there. */
+export interface Unreadable extends Failed {
+  readonly resource: string;
+}
+
+/** What a list has of one resource. */
+export type ListAnswer = Lease | Unreadable;
+
 export interface ListAsk {
   /** Only resources that begin so. */
   readonly prefix: string;
@@ -150,11 +158,12 @@ export interface Backend extends AsyncDisposable {
   current(resources: readonly string[]): Promise<readonly CurrentAnswer[]>;
 
   /**
-   * One page of the leases that are held now, ordered by the bytes of their resources.
+   * One page of the leases that are held now, ordered by the bytes of their resources. What cannot
+   * be read of one is told in its place, and hides none of the others.
    * A page shorter than the limit is the last.
    * @throws LockError "unavailable"
    */
-  list(ask: ListAsk): Promise<readonly Lease[]>;
+  list(ask: ListAsk): Promise<readonly ListAnswer[]>;
 
   /**
    * Tells, until the returned function is called, when a resource may have become free by
