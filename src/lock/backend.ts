@@ -12,7 +12,8 @@
 //       is answered "spent", not granted.
 //   B5. A lost answer is no failure: asking again with the same lease id finds the lease.
 //   B6. An answer other than "failed" is true and durable when it is given.
-//   B7. A call never names a resource twice; calls may overlap, but never for one resource.
+//   B7. A call never names a resource twice; calls may overlap, but two that write never for one
+//       resource. Who only looks may come at any time.
 //   B8. A call settles within the backend's own time limit, whatever the store does. It
 //       rejects only when every one of its questions failed.
 //   B9. Names are any UTF-8 of 1-200 bytes, and no two of them meet.
