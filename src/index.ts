@@ -8,6 +8,7 @@ export type {
   HeldLease,
   HoldOptions,
   HoldResult,
+  ListOptions,
   RenewResult,
 } from "./rpc/client-contract.js";
 export type { LockClient } from "./rpc/client.js";
@@ -27,10 +28,12 @@ export type {
   Failed,
   HandOverAnswer,
   HandOverAsk,
+  ListAnswer,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
   RenewAnswer,
   RenewAsk,
+  Unreadable,
 } from "./lock/backend.js";
 export type { BackendSetup, BackendType, SettingsTools } from "./backends/type.js";

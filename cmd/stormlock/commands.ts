@@ -165,7 +165,7 @@ const list: Command = {
     { line: "stormlock list deploy/ | cut -f 1,2", tells: "what is held there, and by whom" },
   ],
   notes:
-    "Into a pipe: RESOURCE, PRINCIPAL, CREATED, EXPIRES, TOKEN and REASON, with tabs between them.",
+    "Into a pipe: RESOURCE, PRINCIPAL, CREATED, EXPIRES, TOKEN and REASON, with tabs between them. What another program has put in a store where a lease should be is told on stderr.",
   load: () => runList,
 };
 

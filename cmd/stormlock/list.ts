@@ -11,7 +11,11 @@ const PIECE = 1000;
 export const list: Run = (words, scene) =>
   askLocks(words, scene, undefined, async ({ client }) => {
     const { output } = scene;
-    const leases = client.list(words.optionalPositional("PREFIX"));
+    const leases = client.list(words.optionalPositional("PREFIX"), {
+      onUnreadable: (resource, message) => {
+        output.note(`not listed, ${JSON.stringify(resource)}: ${message}`);
+      },
+    });
     if (output.isJson) await writeJson(leases, output);
     else if (scene.isTerminal(1)) output.result(formatLeases(await all(leases), true));
     else for await (const piece of pieces(leases)) output.result(formatLeases(piece, false));

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { AcquireAnswer } from "../lock/backend.js";
-import { leaseIn } from "../lock/current-answer.js";
+import { leaseIn } from "../lock/unreadable.js";
 import { newLeaseId } from "../lock/lease.js";
 import { granted, release, story, type ConformanceOptions } from "./stage.js";
 

@@ -1,7 +1,8 @@
 // Looking at many leases, page by page.
 
 import assert from "node:assert/strict";
-import type { Backend } from "../lock/backend.js";
+import type { Backend, ListAnswer } from "../lock/backend.js";
+import { leaseIn } from "../lock/unreadable.js";
 import { granted, release, story, type ConformanceOptions } from "./stage.js";
 
 // In the order of their bytes. By UTF-16, as strings of this language are compared, the emoji
@@ -57,22 +58,52 @@ export function listStories(options: ConformanceOptions): void {
     assert.equal(await release(stage.ours, released), "released");
     await stage.outliveShortTtl();
     assert.deepEqual(await everyPage(stage.theirs, stage.name(), 1), [kept.resource]);
-    const [listed] = await stage.theirs.list({ prefix: stage.name(), after: undefined, limit: 9 });
+    const [answer] = await stage.theirs.list({ prefix: stage.name(), after: undefined, limit: 9 });
+    const listed = leaseIn(answer);
     assert.equal(listed?.token, kept.token);
     assert.equal(listed.principal, kept.principal);
   });
+
+  const { spoil } = options;
+  if (spoil === undefined) return;
+  story(
+    options,
+    "a row that cannot be read is listed as such, and hides no other",
+    async (stage) => {
+      const names = ["a", "b", "c"].map((rest) => stage.name(rest));
+      const [first, spoilt = "", last] = names;
+      await stage.ours.acquire(names.map((name) => stage.ask(name)));
+      const unspoil = await spoil(spoilt);
+      for (const limit of [1, 2, 3, 100]) {
+        const answers = await everyPage(stage.theirs, stage.name(), limit, (answer) =>
+          "kind" in answer ? `${answer.resource}: ${answer.error.kind}` : answer.resource,
+        );
+        assert.deepEqual(answers, [first, `${spoilt}: unavailable`, last]);
+      }
+      await unspoil();
+      assert.deepEqual(
+        (await everyPage(stage.theirs, stage.name(), 100)).filter((name) => name !== spoilt),
+        [first, last],
+      );
+    },
+  );
 }
 
 async function namesOf(backend: Backend, ask: Parameters<Backend["list"]>[0]): Promise<string[]> {
   return (await backend.list(ask)).map(({ resource }) => resource);
 }
 
-async function everyPage(backend: Backend, prefix: string, limit: number): Promise<string[]> {
-  const found: string[] = [];
+async function everyPage(
+  backend: Backend,
+  prefix: string,
+  limit: number,
+  told = ({ resource }: ListAnswer): string => resource,
+): Promise<string[]> {
+  const found: ListAnswer[] = [];
   for (let pages = 0; pages < 10_000; pages++) {
-    const page = await namesOf(backend, { prefix, after: found.at(-1), limit });
+    const page = await backend.list({ prefix, after: found.at(-1)?.resource, limit });
     found.push(...page);
-    if (page.length < limit) return found;
+    if (page.length < limit) return found.map(told);
     assert.equal(page.length, limit, "a page should hold no more than was asked for");
   }
   assert.fail("the pages should come to an end");

@@ -1,7 +1,7 @@
 // Names that stores may take for something else (B9).
 
 import assert from "node:assert/strict";
-import { leaseIn } from "../lock/current-answer.js";
+import { leaseIn } from "../lock/unreadable.js";
 import { granted, current, release, story, type ConformanceOptions } from "./stage.js";
 
 const HOSTILE = [

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as realTime } from "node:timers/promises";
 import type { AcquireAnswer, AcquireAsk, Backend } from "../lock/backend.js";
-import { leaseIn } from "../lock/current-answer.js";
+import { leaseIn } from "../lock/unreadable.js";
 import { newLeaseId, type Lease } from "../lock/lease.js";
 
 /** A test runner: node:test, vitest, jest and mocha fit. */

@@ -12,7 +12,8 @@
 //       is answered "spent", not granted.
 //   B5. A lost answer is no failure: asking again with the same lease id finds the lease.
 //   B6. An answer other than "failed" is true and durable when it is given.
-//   B7. A call never names a resource twice; calls may overlap, but never for one resource.
+//   B7. A call never names a resource twice; calls may overlap, but two that write never for one
+//       resource. Who only looks may come at any time.
 //   B8. A call settles within the backend's own time limit, whatever the store does. It
 //       rejects only when every one of its questions failed.
 //   B9. Names are any UTF-8 of 1-200 bytes, and no two of them meet.
@@ -90,6 +91,14 @@ export type HandOverAnswer =
 /** Who holds a resource, if anybody does. */
 export type CurrentAnswer = Lease | undefined | Failed;
 
+/** A resource that has something in the store which cannot be read: another program has put it there. */
+export interface Unreadable extends Failed {
+  readonly resource: string;
+}
+
+/** What a list has of one resource. */
+export type ListAnswer = Lease | Unreadable;
+
 export interface ListAsk {
   /** Only resources that begin so. */
   readonly prefix: string;
@@ -150,11 +159,12 @@ export interface Backend extends AsyncDisposable {
   current(resources: readonly string[]): Promise<readonly CurrentAnswer[]>;
 
   /**
-   * One page of the leases that are held now, ordered by the bytes of their resources.
+   * One page of the leases that are held now, ordered by the bytes of their resources. What cannot
+   * be read of one is told in its place, and hides none of the others.
    * A page shorter than the limit is the last.
    * @throws LockError "unavailable"
    */
-  list(ask: ListAsk): Promise<readonly Lease[]>;
+  list(ask: ListAsk): Promise<readonly ListAnswer[]>;
 
   /**
    * Tells, until the returned function is called, when a resource may have become free by

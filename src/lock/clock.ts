@@ -1,3 +1,5 @@
+import { onAbort } from "./on-abort.js";
+
 /**
  * Time, as the rules of this folder see it. Passed in, so that tests can run years
  * in a second, and so that nothing else here reads time or sets a timer.
@@ -38,14 +40,15 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
       reject(signal.reason as Error);
       return;
     }
-    const onAbort = (): void => {
-      cancel();
-      reject(signal?.reason as Error);
-    };
     const cancel = clock.after(delayMs, () => {
-      signal?.removeEventListener("abort", onAbort);
+      stopListening?.();
       resolve();
     });
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const stopListening =
+      signal &&
+      onAbort(signal, () => {
+        cancel();
+        reject(signal.reason as Error);
+      });
   });
 }

@@ -21,6 +21,17 @@ export type AcquireResult =
   /** Somebody else holds it; `message` says who, since when and why. */
   | { readonly kind: "held"; readonly holder: Lease | undefined; readonly message: string };
 
+export interface ListOptions {
+  /** Gives up. */
+  readonly signal?: AbortSignal;
+  /**
+   * Called for a resource that has something in the store which cannot be read, because another
+   * program has put it there; `message` says what to do. When left out, the list ends with an
+   * error that says so, after all that can be read.
+   */
+  readonly onUnreadable?: (resource: string, message: string) => void;
+}
+
 export type RenewResult =
   ({ readonly kind: "renewed" } & HeldLease) | { readonly kind: "lost"; readonly message: string };
 

@@ -2,6 +2,7 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import { asLockError, LockError } from "../lock/errors.js";
 import type { Clock } from "../lock/clock.js";
 import type { HoldLink, LinkEvents } from "../lock/holder/link.js";
+import { onAbort } from "../lock/on-abort.js";
 import type { HoldHub } from "../lock/daemon/hold-hub.js";
 import type { CallContext, LockService } from "./service.js";
 import type { AnswerOf, CallOptions, RequestOf, Transport, UnaryMethod } from "./transport.js";
@@ -56,11 +57,12 @@ export class InProcessTransport implements Transport {
       state.isTooLate = true;
       call.abort();
     });
-    const onAbort = (): void => {
-      call.abort(signal?.reason);
-    };
-    if (signal?.aborted === true) onAbort();
-    else signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) call.abort(signal.reason);
+    const stopListening =
+      signal &&
+      onAbort(signal, () => {
+        call.abort(signal.reason);
+      });
     this.#calls.add(call);
     try {
       const context = { signal: call.signal, identity: undefined };
@@ -73,7 +75,7 @@ export class InProcessTransport implements Transport {
       });
     } finally {
       this.#calls.delete(call);
-      signal?.removeEventListener("abort", onAbort);
+      stopListening?.();
       stop();
     }
   }

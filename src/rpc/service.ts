@@ -103,6 +103,10 @@ export class LockService {
       $typeName: "stormlock.v1.ListResponse",
       leases: page.leases.map((lease: Lease) => leaseToMessage(lease, { withId: false })),
       nextPageToken: page.nextPageToken,
+      unreadable: page.unreadable.map(({ resource, error }) => ({
+        ...({ $typeName: "stormlock.v1.UnreadableResource", resource } as const),
+        message: error.message,
+      })),
     };
   }
 

@@ -9,6 +9,7 @@ import type {
   AcquireOptions,
   AcquireResult,
   HeldLease,
+  ListOptions,
   RenewResult,
   UnaryClientOptions,
 } from "./client-contract.js";
@@ -156,14 +157,23 @@ export class UnaryClient implements AsyncDisposable {
   }
 
   /** All leases held now on resources that begin so, in the order of their names' bytes. */
-  async *list(prefix = "", signal?: AbortSignal): AsyncGenerator<Lease, void> {
+  async *list(
+    prefix = "",
+    { signal, onUnreadable }: ListOptions = {},
+  ): AsyncGenerator<Lease, void> {
     let pageToken = "";
+    let untold: LockError | undefined;
     do {
       const request = { prefix, pageToken, pageSize: 1000 };
       const page = await this.#call("list", request, signal);
       for (const lease of page.leases) yield leaseFromMessage(lease);
+      for (const { resource, message } of page.unreadable) {
+        if (onUnreadable === undefined) untold ??= new LockError("unavailable", message);
+        else onUnreadable(resource, message);
+      }
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
+    if (untold !== undefined) throw untold;
   }
 
   /** Closes the connections; what is being asked ends with them. */

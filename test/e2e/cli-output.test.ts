@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { loadDriver } from "../../src/backends/sqlite/driver.js";
 import { connect } from "../../src/connect.js";
 import { CliHome, PROGRAM } from "../support/cli.js";
 
@@ -44,6 +45,25 @@ describe("the result", () => {
     await home.run(["acquire", "a/1", "-c", path]);
     const { stdout } = await home.run(["list", "-c", path]);
     expect(stdout.split("\n").map((line) => line.split("\t")[0])).toEqual(["a/1", "b/1", ""]);
+  });
+
+  it("has all that can be listed: what cannot is told on stderr, by name", async () => {
+    for (const name of ["a", "b", "c"]) await home.run(["acquire", name]);
+    const { DatabaseSync } = await loadDriver();
+    const store = new DatabaseSync(`${home.path}/state/stormlock/locks.db`);
+    store.exec("UPDATE leases SET labels = 'of another program' WHERE resource = x'62'");
+    store.close();
+    const list = await home.run(["list"]);
+    expect(list.stdout).toMatch(/^a\t.*\nc\t.*\n$/u);
+    expect(list.stderr).toMatch(
+      /^not listed, "b": what the store has for "b" was not written by Stormlock \(.*\): remove it, .*\n$/u,
+    );
+    expect(list.code).toBe(0);
+    const json = await home.run(["list", "--json"]);
+    expect(JSON.parse(json.stdout)).toHaveLength(2);
+    expect(JSON.parse(json.stderr)).toMatchObject({
+      note: expect.stringContaining('"b"') as string,
+    });
   });
 
   it("that nobody reads gives the lock back, and ends as SIGPIPE would", async () => {

@@ -406,6 +406,40 @@ describe("a client's answers", () => {
     expect(clock.pending).toBe(0);
   });
 
+  describe("for a list with something that cannot be read", () => {
+    const pages: Script = ({ request }) => {
+      const { pageToken } = request as unknown as { pageToken: string };
+      const unreadable = [{ resource: `x${pageToken}`, message: `x${pageToken} is gibberish` }];
+      const leases = [{ resource: `r${pageToken}` }];
+      return { leases, unreadable, nextPageToken: pageToken === "" ? "2" : "" };
+    };
+
+    it("tell of it by name, and go on", async () => {
+      const { client } = start(1, pages);
+      const seen: string[] = [];
+      const unread: string[] = [];
+      const onUnreadable = (...told: readonly string[]): void => {
+        unread.push(told.join(": "));
+      };
+      for await (const { resource } of client.list("", { onUnreadable })) seen.push(resource);
+      expect(seen).toEqual(["r", "r2"]);
+      expect(unread).toEqual(["x: x is gibberish", "x2: x2 is gibberish"]);
+    });
+
+    it("end with an error where nobody is to be told, after all that can be read", async () => {
+      const { client } = start(1, pages);
+      const seen: string[] = [];
+      const reading = (async () => {
+        for await (const { resource } of client.list()) seen.push(resource);
+      })();
+      await expect(reading).rejects.toMatchObject({
+        kind: "unavailable",
+        message: "x is gibberish",
+      });
+      expect(seen).toEqual(["r", "r2"]);
+    });
+  });
+
   it("are refused without a lease in them, and without an address to ask", async () => {
     const { client } = start(1, () => ({}));
     await expect(client.renew(RESOURCE, "x")).rejects.toMatchObject({ kind: "internal" });

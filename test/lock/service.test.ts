@@ -9,6 +9,7 @@ import {
   ReleaseRequestSchema,
   RenewRequestSchema,
 } from "../../src/gen/stormlock/v1/lock_pb.js";
+import { LockError } from "../../src/lock/errors.js";
 import { LockService } from "../../src/rpc/service.js";
 import { ask, RESOURCE, startDaemon, Watched } from "../support/lock-kit.js";
 import type { Faults } from "../support/memory-backend.js";
@@ -119,6 +120,15 @@ describe("the service", () => {
     await expect(
       service.list(create(ListRequestSchema, { pageSize: -1 }), context()),
     ).rejects.toMatchObject({ field: "page_size" });
+  });
+
+  it("lists by name what cannot be read, with what to do", async () => {
+    const { service, context, backend } = start();
+    const error = new LockError("unavailable", "x is not ours: remove it");
+    backend.list = () => Promise.resolve([{ kind: "failed", resource: "x", error }]);
+    const { leases, unreadable } = await service.list(create(ListRequestSchema), context());
+    expect(leases).toEqual([]);
+    expect(unreadable).toMatchObject([{ resource: "x", message: "x is not ours: remove it" }]);
   });
 
   it("refuses times that are none", async () => {

@@ -1,9 +1,11 @@
+import { getEventListeners } from "node:events";
 import { createServer } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { LockError } from "../../src/lock/errors.js";
 import { grpcTransport } from "../../src/rpc/grpc/channel.js";
 import type { UnaryTransport } from "../../src/rpc/transport.js";
 import { systemClock } from "../../src/system-clock.js";
+import { MemoryStore } from "../support/memory-backend.js";
 import { startDaemon } from "./support/daemon.js";
 import { quickly } from "./support/quickly.js";
 
@@ -43,6 +45,41 @@ describe.each([
     expect(held.message).toMatch(/^x is held by ann since/u);
     const wrong = await refusal(transport.unary("acquire", { resource: "" }, {}));
     expect(wrong).toMatchObject({ kind: "invalid-field", field: "resource", isDefinite: true });
+  });
+
+  it("carries a list with what cannot be read on it", async () => {
+    const store = new MemoryStore(systemClock).open();
+    const list = store.list.bind(store);
+    const error = new LockError("unavailable", "x is not ours");
+    store.list = async (ask) => [...(await list(ask)), { kind: "failed", resource: "x", error }];
+    await using daemon = await startDaemon({}, store);
+    await using transport = to(daemon.address);
+    await transport.unary("acquire", { resource: "a", principal: "ann" }, {});
+    const { leases, unreadable } = await transport.unary("list", {}, {});
+    expect(leases).toMatchObject([{ resource: "a", principal: "ann" }]);
+    expect(unreadable).toMatchObject([{ resource: "x", message: "x is not ours" }]);
+  });
+
+  it("takes one signal for many calls, which Node does not take for a leak", async () => {
+    const warnings: Error[] = [];
+    const note = (warning: Error): void => {
+      warnings.push(warning);
+    };
+    process.on("warning", note);
+    try {
+      await using daemon = await startDaemon();
+      await using transport = to(daemon.address);
+      const { signal } = new AbortController();
+      await Promise.all(
+        Array.from({ length: 12 }, (_, at) =>
+          transport.unary("acquire", { resource: `r${String(at)}` }, { signal }),
+        ),
+      );
+      expect(getEventListeners(signal, "abort")).toEqual([]);
+    } finally {
+      process.off("warning", note);
+    }
+    expect(warnings).toEqual([]);
   });
 
   it("says at once that nobody is there", async () => {

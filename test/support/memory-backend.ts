@@ -6,6 +6,7 @@ import type {
   BackendTraits,
   HandOverAnswer,
   HandOverAsk,
+  ListAnswer,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -210,7 +211,7 @@ export class MemoryBackend implements Backend {
     );
   }
 
-  list(ask: ListAsk): Promise<readonly Lease[]> {
+  list(ask: ListAsk): Promise<readonly ListAnswer[]> {
     return this.#call("list", [], () => this.#store.list(ask));
   }
 

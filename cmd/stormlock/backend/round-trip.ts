@@ -1,7 +1,7 @@
 // A lock's life on a name that nobody else uses, straight at the store.
 
 import type { AcquireAsk, Backend, Failed } from "../../../src/lock/backend.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { formatDuration } from "../../../src/lock/duration.js";
 import { newLeaseId } from "../../../src/lock/lease.js";
 import type { Steps } from "./steps.js";

@@ -7,6 +7,7 @@ import type {
   BackendTraits,
   CurrentAnswer,
   Failed,
+  ListAnswer,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -14,7 +15,6 @@ import type {
   RenewAsk,
 } from "../../lock/backend.js";
 import type { Clock } from "../../lock/clock.js";
-import type { Lease } from "../../lock/lease.js";
 import { Connection } from "./connection.js";
 import { Leases } from "./leases.js";
 import { Reads } from "./reads.js";
@@ -89,7 +89,7 @@ class DynamodbBackend implements Backend {
     });
   }
 
-  list(ask: ListAsk): Promise<readonly Lease[]> {
+  list(ask: ListAsk): Promise<readonly ListAnswer[]> {
     return this.#connection.call(async (deadline) => {
       await this.#fit(deadline);
       return this.#reads.list(ask, deadline);

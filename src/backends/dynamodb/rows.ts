@@ -3,6 +3,7 @@
 import type { AttributeValue } from "@aws-sdk/client-dynamodb";
 import type { AcquireAsk } from "../../lock/backend.js";
 import { LockError } from "../../lock/errors.js";
+import { labelsIn } from "../../lock/labels.js";
 import type { Lease } from "../../lock/lease.js";
 
 export type Item = Record<string, AttributeValue>;
@@ -111,7 +112,7 @@ export function leaseOf(row: Row, nowUs: number): Lease {
     remainingMs: Math.max(0, Math.floor((row.expiresUs - nowUs) / 1000)),
     createdAtUs: BigInt(row.createdUs),
     expiresAtUs: BigInt(row.expiresUs),
-    labels: JSON.parse(row.labels) as Record<string, string>,
+    labels: labelsIn(row.labels),
   };
 }
 

@@ -7,6 +7,7 @@ import type {
   BackendTraits,
   CurrentAnswer,
   Failed,
+  ListAnswer,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -14,7 +15,7 @@ import type {
   RenewAsk,
 } from "../../lock/backend.js";
 import type { Clock } from "../../lock/clock.js";
-import type { Lease } from "../../lock/lease.js";
+import type { KeyValue } from "./calls.js";
 import { Cluster } from "./cluster.js";
 import { EtcdFault, explain, placeOf } from "./faults.js";
 import { Hints } from "./hints.js";
@@ -107,12 +108,22 @@ class OpenEtcd implements EtcdBackend {
     return this.#each(resources, (resource, limit) => this.#locks.current(resource, limit));
   }
 
-  list({ prefix, after, limit: most }: ListAsk): Promise<readonly Lease[]> {
+  list({ prefix, after, limit: most }: ListAsk): Promise<readonly ListAnswer[]> {
     return this.#whole(async (limit) => {
       const range = { ...this.#keys.heldRange(prefix, after), limit: most };
       const { kvs } = await this.#cluster.ask("KV", "range", range, limit);
-      return Promise.all(kvs.map((found) => this.#locks.listed(found, limit)));
+      return Promise.all(kvs.map((found) => this.#listed(found, limit)));
     });
+  }
+
+  async #listed(found: KeyValue, limit: Limit): Promise<ListAnswer> {
+    try {
+      return await this.#locks.listed(found, limit);
+    } catch (fault) {
+      if (!(fault instanceof EtcdFault) || fault.kind !== "foreign") throw fault;
+      const resource = this.#keys.heldResource(found.key);
+      return { kind: "failed", resource, error: explain(fault, this.#access) };
+    }
   }
 
   watch(mayBeFree: (resource: string | undefined) => void): () => void {

@@ -138,8 +138,8 @@ export class Locks {
   }
 
   /** The lease of a key that a range had. */
-  listed(found: KeyValue, limit: Limit): Promise<Lease> {
-    return this.#seen(heldRow(found, this.#keys.heldResource(found.key)), limit);
+  async listed(found: KeyValue, limit: Limit): Promise<Lease> {
+    return await this.#seen(heldRow(found, this.#keys.heldResource(found.key)), limit);
   }
 
   // E7: as our own last write has left it, if that is what a write can rest on.

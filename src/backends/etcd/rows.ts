@@ -1,5 +1,6 @@
 // What the values of our keys say.
 
+import { labelsOf } from "../../lock/labels.js";
 import type { Lease } from "../../lock/lease.js";
 import type { KeyValue } from "./calls.js";
 import { EtcdFault } from "./faults.js";
@@ -62,12 +63,12 @@ export function heldRow(found: KeyValue | undefined, resource: string): HeldRow 
 export function heldRow(found: KeyValue | undefined, resource: string): HeldRow | undefined {
   if (found === undefined) return undefined;
   const value = objectIn(found);
-  const { leaseId, ttlS, grantedS } = value;
+  const { leaseId, principal, reason, labels, ttlS, grantedS } = value;
   const isOurs =
     value["resource"] === resource &&
-    typeof leaseId === "string" &&
-    typeof ttlS === "number" &&
-    typeof grantedS === "number" &&
+    [leaseId, principal, reason].every((each) => typeof each === "string") &&
+    [ttlS, grantedS].every((each) => typeof each === "number") &&
+    areLabels(labels) &&
     found.lease !== "0";
   if (!isOurs) throw foreign(found);
   return {
@@ -107,6 +108,14 @@ function objectIn(found: KeyValue): Record<string, unknown> {
     // Told below.
   }
   throw foreign(found);
+}
+
+function areLabels(given: unknown): boolean {
+  try {
+    return labelsOf(given) === given;
+  } catch {
+    return false;
+  }
 }
 
 function microseconds(value: unknown): bigint {

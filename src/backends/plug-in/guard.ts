@@ -10,6 +10,7 @@ import type {
   Failed,
   HandOverAnswer,
   HandOverAsk,
+  ListAnswer,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -17,7 +18,6 @@ import type {
   RenewAsk,
 } from "../../lock/backend.js";
 import { LockError, type ErrorKind } from "../../lock/errors.js";
-import type { Lease } from "../../lock/lease.js";
 import type { BackendSetup } from "../type.js";
 import { firstLine } from "./find.js";
 import {
@@ -184,15 +184,20 @@ class GuardedBackend implements Backend {
     });
   }
 
-  async list(ask: ListAsk): Promise<readonly Lease[]> {
-    const leases = await this.#settled(() => this.#given.list(ask));
-    const given: unknown = leases;
-    if (!Array.isArray(given)) throw this.#violation("answered list with what is no list");
-    for (const lease of leases) {
-      const flaw = leaseFlaw(lease, {});
+  async list(ask: ListAsk): Promise<readonly ListAnswer[]> {
+    const answers = await this.#settled(() => this.#given.list(ask));
+    const list: unknown = answers;
+    if (!Array.isArray(list)) throw this.#violation("answered list with what is no list");
+    return answers.map((answer): ListAnswer => {
+      const given = looseOf(answer);
+      const { resource } = given;
+      if (given["kind"] === "failed" && typeof resource === "string") {
+        return { ...this.#failed(given), resource };
+      }
+      const flaw = leaseFlaw(answer, {});
       if (flaw !== undefined) throw this.#violation(`answered list with ${flaw}`);
-    }
-    return leases;
+      return answer;
+    });
   }
 
   async check(): Promise<void> {

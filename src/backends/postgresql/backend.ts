@@ -9,6 +9,7 @@ import type {
   Failed,
   HandOverAnswer,
   HandOverAsk,
+  ListAnswer,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -17,9 +18,9 @@ import type {
 } from "../../lock/backend.js";
 import type { Clock } from "../../lock/clock.js";
 import { parseDuration } from "../../lock/duration.js";
-import { readEach } from "../../lock/current-answer.js";
 import { LockError } from "../../lock/errors.js";
 import type { Lease } from "../../lock/lease.js";
+import { listed, readEach } from "../../lock/unreadable.js";
 import { SQL_STATE, sqlState, StoreFault, unavailable, undurable, type Place } from "./faults.js";
 import { Hints, type MayBeFree } from "./hints.js";
 import { Lane, type Connector } from "./lane.js";
@@ -231,11 +232,17 @@ class PostgresqlBackend implements Backend {
     });
   }
 
-  list({ prefix, after, limit: most }: ListAsk): Promise<readonly Lease[]> {
+  list({ prefix, after, limit: most }: ListAsk): Promise<readonly ListAnswer[]> {
     return this.#call(async (limit) => {
       const values = [firstKey(prefix, after), firstKeyAfterPrefix(prefix), most];
       const { rows } = await this.#swift.ask((all) => all.list, values, limit);
-      return rows.map((row) => toLease(row, Buffer.from(row[1] ?? "", "hex").toString()));
+      const names = rows.map((row) => Buffer.from(row[1] ?? "", "hex").toString());
+      const read = (name: string, index: number): Lease => {
+        const row = rows[index] ?? [];
+        if (key(name).toString("hex") !== row[1]) throw new TypeError("its name is no UTF-8");
+        return toLease(row, name);
+      };
+      return listed(names, readEach(names, read));
     });
   }
 

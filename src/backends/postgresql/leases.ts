@@ -10,7 +10,9 @@ import type {
   RenewAnswer,
   RenewAsk,
 } from "../../lock/backend.js";
+import { labelsIn } from "../../lock/labels.js";
 import type { Lease } from "../../lock/lease.js";
+import { readOne } from "../../lock/unreadable.js";
 import type { Row } from "./session.js";
 import type { Patience, Statements } from "./statements.js";
 
@@ -36,13 +38,14 @@ export const acquiring: Kind<AcquireAsk, AcquireAnswer> = {
     asks.map(({ reason }) => text(reason)),
     asks.map(({ labels }) => JSON.stringify(labels)),
   ],
-  answer: (row, { resource }) => {
-    const [kind] = row;
-    if (kind === "spent") return { kind };
-    const lease = toLease(row, resource);
-    if (kind === "held") return { kind, holder: lease };
-    return { kind: "granted", lease, created: kind === "granted" };
-  },
+  answer: (row, { resource }) =>
+    readOne(resource, (): AcquireAnswer => {
+      const [kind] = row;
+      if (kind === "spent") return { kind };
+      const lease = toLease(row, resource);
+      if (kind === "held") return { kind, holder: lease };
+      return { kind: "granted", lease, created: kind === "granted" };
+    }),
 };
 
 export const renewing: Kind<RenewAsk, RenewAnswer> = {
@@ -54,7 +57,9 @@ export const renewing: Kind<RenewAsk, RenewAnswer> = {
     asks.map(({ ageMs = 0 }) => Math.ceil(ageMs)),
   ],
   answer: (row, { resource }) =>
-    row[0] === "lost" ? { kind: "lost" } : { kind: "renewed", lease: toLease(row, resource) },
+    readOne(resource, (): RenewAnswer =>
+      row[0] === "lost" ? { kind: "lost" } : { kind: "renewed", lease: toLease(row, resource) },
+    ),
 };
 
 export const releasing: Kind<ReleaseAsk, ReleaseAnswer> = {
@@ -109,7 +114,7 @@ export function toLease(row: Row, resource: string): Lease {
     createdAtUs: BigInt(createdAtUs ?? 0),
     expiresAtUs: BigInt(expiresAtUs ?? 0),
     revision: BigInt(revision ?? 0),
-    labels: labels === "{}" ? {} : (JSON.parse(labels ?? "{}") as Record<string, string>),
+    labels: labels === "{}" ? {} : labelsIn(labels ?? "{}"),
   };
 }
 

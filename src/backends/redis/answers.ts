@@ -9,6 +9,7 @@ import type {
   RenewAnswer,
 } from "../../lock/backend.js";
 import { LockError } from "../../lock/errors.js";
+import { labelsOf } from "../../lock/labels.js";
 import type { Lease } from "../../lock/lease.js";
 import { VALUES_PER_ANSWER } from "./scripts.js";
 
@@ -30,11 +31,19 @@ export class Reply {
     this.#values = values as readonly Value[];
   }
 
-  answers<T>(resources: readonly string[], read: (resource: string, answer: Answer) => T): T[] {
+  answers<T>(
+    resources: readonly string[],
+    read: (resource: string, answer: Answer) => T,
+  ): (T | Failed)[] {
     const now = Number(this.#values[0]);
-    return resources.map((resource, index) =>
-      read(resource, { now, values: this.#values, at: 1 + index * VALUES_PER_ANSWER }),
-    );
+    return resources.map((resource, index) => {
+      const at = 1 + index * VALUES_PER_ANSWER;
+      try {
+        return read(resource, { now, values: this.#values, at });
+      } catch (thrown) {
+        return foreign(resource, thrown instanceof Error ? thrown.message : String(thrown));
+      }
+    });
   }
 
   /** The same reply without its first answers. */
@@ -93,12 +102,14 @@ function toLease(resource: string, { now, values, at }: Answer): Lease {
   const [made, end] = [String(values[at + 2]), Number(values[at + 4])];
   const afterToken = made.indexOf(" ");
   const afterCreated = made.indexOf(" ", afterToken + 1);
-  const { principal, reason, labels } = JSON.parse(made.slice(afterCreated + 1)) as Pick<
-    Lease,
-    "principal" | "reason" | "labels"
-  >;
+  const said = JSON.parse(made.slice(afterCreated + 1)) as Partial<Record<string, unknown>>;
+  const { principal, reason } = said;
+  if (typeof principal !== "string" || typeof reason !== "string") {
+    throw new TypeError("it does not say who holds it");
+  }
   return {
-    ...{ resource, leaseId: String(values[at + 1]), principal, reason, labels },
+    ...{ resource, leaseId: String(values[at + 1]), principal, reason },
+    labels: labelsOf(said["labels"]),
     token: BigInt(made.slice(0, afterToken)),
     ttlMs: Number(values[at + 5]),
     remainingMs: Math.floor((end - now) / 1000),
@@ -112,9 +123,14 @@ function toLease(resource: string, { now, values, at }: Answer): Lease {
 // where the row should be.
 function failed(resource: string, { values, at }: Answer): Failed {
   const complaint = String(values[at + 1] ?? "no answer");
+  if (!complaint.includes("OOM")) return foreign(resource, complaint);
   const name = JSON.stringify(resource);
-  const message = complaint.includes("OOM")
-    ? `redis has no memory left to grant ${name}: raise its maxmemory or make room; what is held is kept`
-    : `the row of ${name} in redis cannot be read (${complaint}): another program writes keys under this prefix; delete that key, or use another prefix`;
+  const message = `redis has no memory left to grant ${name}: raise its maxmemory or make room; what is held is kept`;
+  return { kind: "failed", error: new LockError("unavailable", message) };
+}
+
+function foreign(resource: string, why: string): Failed {
+  const name = JSON.stringify(resource);
+  const message = `the row of ${name} in redis cannot be read (${why}): another program writes keys under this prefix; delete that key, or use another prefix`;
   return { kind: "failed", error: new LockError("unavailable", message) };
 }

@@ -8,6 +8,7 @@ import type {
   CurrentAnswer,
   HandOverAnswer,
   HandOverAsk,
+  ListAnswer,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -17,8 +18,7 @@ import type {
 import type { Clock } from "../../lock/clock.js";
 import { parseDuration } from "../../lock/duration.js";
 import { LockError } from "../../lock/errors.js";
-import { leaseIn } from "../../lock/current-answer.js";
-import type { Lease } from "../../lock/lease.js";
+import { listed } from "../../lock/unreadable.js";
 import { ADDRESS_FORM, parseAddress, placeOf } from "./address.js";
 import {
   acquireAnswer,
@@ -178,10 +178,10 @@ class RedisBackend implements Backend {
   }
 
   // Names first, then their rows: what was held all the while is among the names all the while.
-  list({ prefix, after, limit }: ListAsk): Promise<readonly Lease[]> {
+  list({ prefix, after, limit }: ListAsk): Promise<readonly ListAnswer[]> {
     const { state, names } = this.#keys;
     return this.#link.ask(async (client) => {
-      const page: Lease[] = [];
+      const page: ListAnswer[] = [];
       let last = after;
       for (;;) {
         const count = Math.min(limit - page.length, NAMES_A_LOOK);
@@ -189,11 +189,12 @@ class RedisBackend implements Backend {
         const found = (await run(client, NAMES, [state, names], [...range, count])) as string[];
         if (found.length > 0) {
           const reply = new Reply(await run(client, CURRENT, [state, ...this.#rows(found)], []));
-          const leases = reply.answers(found, currentAnswer).map(leaseIn);
-          page.push(...leases.filter((lease) => lease !== undefined));
+          page.push(...listed(found, reply.answers(found, currentAnswer)));
         }
         if (found.length < count || page.length === limit) return page;
-        last = found.at(-1);
+        const next = found.at(-1);
+        if (next === last) throw new StoreFault("no-names", names); // Else the same for ever.
+        last = next;
       }
     });
   }

@@ -24,6 +24,8 @@ const KINDS = {
     `the nodes of redis ${place} send us in circles: wait until the cluster has settled, then see CLUSTER NODES`,
   "no-hints": (place: string, detail: string) =>
     `redis ${place} does not let this user tell others of a release: allow it PUBLISH and SUBSCRIBE on the channel ${detail}`,
+  "no-names": (place: string, detail: string) =>
+    `redis ${place} has names in ${detail} that are no UTF-8: another program writes keys under this prefix; remove them, or use another prefix`,
   file: (_place: string, detail: string) => detail,
 } as const;
 

@@ -13,6 +13,8 @@
 //   R5. A server without memory refuses a script's first write alone. After the one of R4, which
 //       needs none, it lets everything pass: leases are renewed and released on a full server.
 //       What would be new begins with a write that needs memory, and heeds the refusal.
+//   R7. An error ends a script, and the questions behind it: what another program has put where a
+//       row should be is found out first, and is the answer to its own question alone.
 //   R6. Tokens and times have 16 digits. As arguments and answers Redis passes all of them on;
 //       Lua's own tostring and `..` keep 14, so what becomes part of a text goes through int().
 
@@ -34,7 +36,13 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local call, max = redis.call, math.max
 local function int(number) return string.format('%.0f', number) end
-local function read(key) return redis.pcall('HMGET', key, 'id', 'made', 'rev', 'end', 'ttl') end
+local function read(key)
+  local row = redis.pcall('HMGET', key, 'id', 'made', 'rev', 'end', 'ttl')
+  if row.err or not (row[1] or row[2] or row[3] or row[4] or row[5]) then return row end
+  local isours = row[1] and row[2] and string.match(row[2], '^%d+ %d+ ') and tonumber(row[3])
+    and tonumber(row[4]) and (not row[5] or tonumber(row[5]))
+  return isours and row or {err = 'its fields are not those of a lease'}
+end
 local function isheld(row) return row[5] and tonumber(row[4]) > now end
 local function tokenof(row) return row[2] and tonumber(string.match(row[2], '^%d+')) or 0 end
 local reply, size = {now}, 1

@@ -9,14 +9,16 @@ import type {
   CurrentAnswer,
   HandOverAnswer,
   HandOverAsk,
+  ListAnswer,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
   RenewAnswer,
   RenewAsk,
 } from "../../lock/backend.js";
-import { readEach } from "../../lock/current-answer.js";
+import { labelsIn } from "../../lock/labels.js";
 import type { Lease } from "../../lock/lease.js";
+import { listed, readEach, readOne } from "../../lock/unreadable.js";
 import type { OpenDeps } from "../type.js";
 import {
   NO_REVISION,
@@ -103,11 +105,14 @@ class SqliteBackend implements Backend {
         ] as const,
     );
     const answers = await this.#desk.ask(["renew", values]);
-    return answers.map((answer, index) =>
-      answer[0] === "renewed"
-        ? { kind: "renewed", lease: toLease(asks[index]?.resource ?? "", answer[1]) }
-        : { kind: "lost" },
-    );
+    return answers.map((answer, index) => {
+      const resource = asks[index]?.resource ?? "";
+      return readOne(resource, () =>
+        answer[0] === "renewed"
+          ? { kind: "renewed", lease: toLease(resource, answer[1]) }
+          : { kind: "lost" },
+      );
+    });
   }
 
   async release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {
@@ -135,9 +140,11 @@ class SqliteBackend implements Backend {
     });
   }
 
-  async list({ prefix, after, limit }: ListAsk): Promise<readonly Lease[]> {
+  async list({ prefix, after, limit }: ListAsk): Promise<readonly ListAnswer[]> {
     const leases = await this.#desk.ask(["list", [prefix, after, limit]]);
-    return leases.map(([resource, lease]) => toLease(resource, lease));
+    return leases.flatMap(([resource, lease]) =>
+      listed([resource], [readOne(resource, () => toLease(resource, lease))]),
+    );
   }
 
   watch(mayBeFree: (resource: string | undefined) => void): () => void {
@@ -177,9 +184,11 @@ function releaseAnswer([kind]: AnswerValues): ReleaseAnswer {
 function acquireAnswer(answer: AnswerValues, resource: string): AcquireAnswer {
   const [kind, values] = answer;
   if (values === undefined) return { kind: "spent" };
-  const lease = toLease(resource, values);
-  if (kind === "held") return { kind, holder: lease };
-  return { kind: "granted", lease, created: kind === "granted" };
+  return readOne(resource, (): AcquireAnswer => {
+    const lease = toLease(resource, values);
+    if (kind === "held") return { kind, holder: lease };
+    return { kind: "granted", lease, created: kind === "granted" };
+  });
 }
 
 function toLease(resource: string, values: LeaseValues): Lease {
@@ -191,6 +200,6 @@ function toLease(resource: string, values: LeaseValues): Lease {
     createdAtUs: BigInt(createdAtUs),
     expiresAtUs: BigInt(expiresAtUs),
     revision: BigInt(revision),
-    labels: JSON.parse(labels) as Record<string, string>,
+    labels: labelsIn(labels),
   };
 }

@@ -14,6 +14,7 @@ import type {
   BackendTraits,
   CurrentAnswer,
   Failed,
+  ListAnswer,
   ListAsk,
   ReleaseAnswer,
   ReleaseAsk,
@@ -23,7 +24,6 @@ import type {
 import type { Clock } from "../clock.js";
 import { asLockError, LockError } from "../errors.js";
 import { watchFor } from "./hints.js";
-import type { Lease } from "../lease.js";
 
 const PAUSE_MS = 1000;
 
@@ -89,7 +89,7 @@ export class LateBackend implements Backend {
     return (await this.#opened()).current(resources);
   }
 
-  async list(ask: ListAsk): Promise<readonly Lease[]> {
+  async list(ask: ListAsk): Promise<readonly ListAnswer[]> {
     return (await this.#opened()).list(ask);
   }
 

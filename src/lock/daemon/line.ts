@@ -11,7 +11,8 @@
 //   L6. A failed ask is "unknown". Who waits is asked for again, with the same id; who does
 //       not, and everybody once the store has failed for long (outage.ts), is told so.
 //   L7. What is not known is asked: hints and clocks only say when. A hint that comes while the
-//       store is being asked may be younger than the answer: it is asked again.
+//       store is being asked may be younger than a refusal: it is asked again. With a grant it
+//       is nearly always the echo of the release that has made room for it.
 //   L8. Who asks with the id that holds already is asked for first: the answer to its first call
 //       was lost, and in the queue it would wait for itself.
 //   L9. Who gives back what others of this line wait for hands it over to the next: the store is

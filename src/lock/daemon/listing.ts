@@ -1,4 +1,4 @@
-import type { Backend, ListAsk } from "../backend.js";
+import type { Backend, ListAnswer, ListAsk, Unreadable } from "../backend.js";
 import type { DepartureSignal } from "../departure.js";
 import { LockError } from "../errors.js";
 import type { Lease } from "../lease.js";
@@ -15,6 +15,8 @@ export interface ListQuery {
 
 export interface ListPage {
   readonly leases: readonly Lease[];
+  /** What cannot be read; it takes its room on the page. */
+  readonly unreadable: readonly Unreadable[];
   /** Empty after the last page. */
   readonly nextPageToken: string;
 }
@@ -40,14 +42,14 @@ export async function listPage(
       readHome(backend, (resource) => isAtHome(name, resource), { prefix, after, limit }, signal),
     ),
   );
-  const leases = pages
-    .flatMap((page) => page.leases)
-    .sort(byResource)
-    .slice(0, limit);
-  const isLast =
-    pages.every((page) => page.isLast) && pages.flatMap((p) => p.leases).length <= limit;
-  const last = leases.at(-1);
-  return { leases, nextPageToken: isLast || last === undefined ? "" : encodeToken(last.resource) };
+  const found = pages.flatMap((page) => page.answers).sort(byResource);
+  const isLast = pages.every((page) => page.isLast) && found.length <= limit;
+  const page = found.slice(0, limit);
+  return {
+    leases: page.flatMap((answer) => (isUnreadable(answer) ? [] : [answer])),
+    unreadable: page.filter(isUnreadable),
+    nextPageToken: isLast ? "" : encodeToken(placeAfter(page, after).resource),
+  };
 }
 
 // Reads on past what is not at home, so that a short page means the end.
@@ -56,23 +58,46 @@ async function readHome(
   isAtHome: (resource: string) => boolean,
   ask: ListAsk,
   signal: DepartureSignal | undefined,
-): Promise<{ readonly leases: readonly Lease[]; readonly isLast: boolean }> {
-  const leases: Lease[] = [];
+): Promise<{ readonly answers: readonly ListAnswer[]; readonly isLast: boolean }> {
+  const answers: ListAnswer[] = [];
   const { limit } = ask;
   let { after } = ask;
   for (;;) {
     if (signal?.aborted === true)
       throw new LockError("cancelled", "the caller has stopped listing");
     const page = await backend.list({ ...ask, after });
-    leases.push(...page.filter((lease) => isAtHome(lease.resource)));
-    const last = page.at(-1);
-    if (page.length < limit || last === undefined) return { leases, isLast: true };
-    if (leases.length >= limit) return { leases, isLast: false };
-    after = last.resource;
+    const isLast = page.length < limit;
+    const place = isLast ? undefined : placeAfter(page, after);
+    // What is behind that place comes again.
+    const read = place === undefined ? page : page.slice(0, page.indexOf(place) + 1);
+    answers.push(...read.filter(({ resource }) => isAtHome(resource)));
+    if (isLast) return { answers, isLast };
+    if (answers.filter(isPlace).length >= limit) return { answers, isLast };
+    after = place?.resource;
   }
 }
 
-function byResource(a: Lease, b: Lease): number {
+// Where to go on. A page that leads nowhere would be read for ever.
+function placeAfter(page: readonly ListAnswer[], before: string | undefined): ListAnswer {
+  const place = page.findLast(isPlace);
+  if (place !== undefined && place.resource !== before) return place;
+  throw (
+    page.find(isUnreadable)?.error ??
+    new LockError("unavailable", "a store has answered list with the page before")
+  );
+}
+
+// A key that is no UTF-8, and so no resource's, reads as if it had U+FFFD in it, and comes elsewhere
+// in the order than that.
+function isPlace(answer: ListAnswer): boolean {
+  return !isUnreadable(answer) || !answer.resource.includes("\u{fffd}");
+}
+
+function isUnreadable(answer: ListAnswer): answer is Unreadable {
+  return "kind" in answer;
+}
+
+function byResource(a: ListAnswer, b: ListAnswer): number {
   const left = encoder.encode(a.resource);
   const right = encoder.encode(b.resource);
   const shorter = Math.min(left.length, right.length);

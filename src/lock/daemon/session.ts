@@ -5,6 +5,7 @@
 //       it and nobody has touched it since.
 //   N3. A lease is kept by the last stream of this daemon that asked for it.
 //   N4. What is kept is what an ack can speak of: one lease id, one resource.
+//   N5. What the holder is told to have lost is not kept: it may ask for the resource again at once.
 
 import { sleep, type Clock } from "../clock.js";
 import { AlreadyOnStream, denialOf } from "./denial.js";
@@ -174,6 +175,7 @@ export class HoldSession {
         case "held":
           throw heldError(resource, outcome.holder);
         case "spent":
+          this.#drop({ resource, leaseId }); // N5
           throw lostError(resource);
       }
     } catch (thrown) {
@@ -190,6 +192,7 @@ export class HoldSession {
       return this.#locks.keep({ resource, leaseId, ttlMs: undefined, signOfLifeAtMs });
     });
     if (outcome.kind === "lost") {
+      this.#drop({ resource, leaseId }); // N5
       if (!this.#ended.signal.aborted) {
         this.#say({ kind: "lost", resource, leaseId, cause: "not-held" });
       }

@@ -1,5 +1,6 @@
 import { LockError } from "../errors.js";
 import type { HoldWish } from "./holding.js";
+import { onAbort } from "../on-abort.js";
 
 /**
  * Waits for something on behalf of a wish.
@@ -12,12 +13,13 @@ export async function orAborted(
   const stopped = new LockError("cancelled", `the wait for ${resource} was given up`);
   if (signal?.aborted === true) throw stopped;
   await new Promise<void>((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(stopped);
-    };
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const stopListening =
+      signal &&
+      onAbort(signal, () => {
+        reject(stopped);
+      });
     void done.then(() => {
-      signal?.removeEventListener("abort", onAbort);
+      stopListening?.();
       resolve();
     });
   });

@@ -1,14 +1,21 @@
+// One wanted lock, from its first ask to its end: what is to be said to daemons for it, and what their
+// answers mean. (Who waits for it: caller.ts. What its holder then has of it: held-lock.ts.)
+//
+//   K6. Who releases stops believing before the release is sent.
+//   K7. The end of belief alone releases nothing before the lease would have ended anyway.
+
 import { Ask } from "./ask.js";
-import { Belief, type DeadlineRule, type HoldState } from "./belief.js";
+import { Belief, type DeadlineRule } from "./belief.js";
+import { Caller } from "./caller.js";
 import type { Clock } from "../clock.js";
 import { deferred } from "../deferred.js";
 import { LockError } from "../errors.js";
 import { Exchange, type Standing } from "./exchange.js";
 import { Farewell, FAREWELL_MS, type ReleaseOutcome } from "./farewell.js";
+import { HeldLock } from "./held-lock.js";
 import type { DaemonSays, DenialReason, HolderSays } from "../hold.js";
-import type { Hold, HoldOutcome, HoldWish, ReleaseOptions } from "./holding.js";
+import type { HoldOutcome, HoldWish, ReleaseOptions } from "./holding.js";
 import type { Lease } from "../lease.js";
-import { callOut, Watchers } from "./watchers.js";
 
 /** What a ttl is taken for until the daemon has told it: the daemons' own default. */
 const ASSUMED_TTL_MS = 60_000;
@@ -25,25 +32,22 @@ type Phase =
   | "releasing"
   | "over";
 
-/** One wanted lock, from its first ask to its end. The Keeper speaks and listens for it. */
-export class Wish implements Hold {
-  readonly #wish: HoldWish;
+export class Wish {
+  readonly resource: string;
+  readonly #caller: Caller;
   readonly #clock: Clock;
   readonly #deadlineOf: DeadlineRule | undefined;
   readonly #changedInside: () => void;
-  readonly #lost = new AbortController();
-  readonly #watchers: Watchers;
-  readonly #outcome = deferred<HoldOutcome>();
   readonly #released = deferred<ReleaseOutcome>();
   readonly #ask: Ask;
   #phase: Phase = "asking";
   readonly #exchange = new Exchange();
   readonly #farewell = new Farewell();
-  #hasQueued = false;
   #isAbandoned = false;
   #ttlMs: number;
-  #lease: Lease | undefined;
   #belief: Belief;
+  // From the grant on.
+  #held: HeldLock | undefined;
 
   constructor(
     wish: HoldWish,
@@ -51,51 +55,28 @@ export class Wish implements Hold {
     deadlineOf: DeadlineRule | undefined,
     changed: () => void,
   ) {
-    this.#wish = wish;
+    this.resource = wish.resource;
+    this.#caller = new Caller(wish, clock);
     this.#clock = clock;
-    this.#watchers = new Watchers(clock);
     this.#deadlineOf = deadlineOf;
     this.#changedInside = changed;
     this.#ask = new Ask(wish, clock.monotonicMs());
     this.#ttlMs = wish.ttlMs ?? ASSUMED_TTL_MS;
     this.#belief = new Belief(clock, this.#ttlMs, deadlineOf);
-    if (wish.signal?.aborted === true) this.#giveUp();
-    else wish.signal?.addEventListener("abort", this.#giveUp, { once: true });
+    this.#caller.onGivingUp(this.#giveUp);
   }
 
-  // ——— for the holder ———
-
-  get outcome(): Promise<HoldOutcome> {
-    return this.#outcome.promise;
-  }
-  get resource(): string {
-    return this.#wish.resource;
-  }
   get leaseId(): string {
     return this.#ask.leaseId;
   }
-  get lease(): Lease {
-    if (this.#lease === undefined) throw new LockError("internal", "not granted yet");
-    return this.#lease;
-  }
-  get token(): bigint {
-    return this.lease.token;
-  }
-  get state(): HoldState {
-    return this.#belief.state;
-  }
-  get isHeld(): boolean {
-    return this.#belief.isHeld;
-  }
-  get deadlineMs(): number {
-    return this.#belief.deadlineMs;
-  }
-  get signal(): AbortSignal {
-    return this.#lost.signal;
+
+  get outcome(): Promise<HoldOutcome> {
+    return this.#caller.outcome;
   }
 
-  watch(changed: () => void): () => void {
-    return this.#watchers.add(changed);
+  /** Resolves when no daemon has anything to do with this lease any more, as far as is known. */
+  get gone(): Promise<unknown> {
+    return this.#released.promise;
   }
 
   release({ patienceMs = Infinity }: ReleaseOptions = {}): Promise<ReleaseOutcome> {
@@ -108,7 +89,7 @@ export class Wish implements Hold {
       this.#farewell.hurry(nowMs + patienceMs);
       this.#changedInside();
     }
-    this.#tell();
+    this.#held?.tell();
     return this.#released.promise;
   }
 
@@ -117,14 +98,10 @@ export class Wish implements Hold {
     this.#belief.end("RELEASED");
     this.#isAbandoned = true;
     if (this.#phase !== "over") this.#over("unknown");
-    this.#tell();
+    this.#held?.tell();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.release();
-  }
-
-  // ——— for the keeper ———
+  // ——— how it stands ———
 
   get phase(): Phase {
     return this.#phase;
@@ -157,16 +134,12 @@ export class Wish implements Hold {
   }
 
   get outlastsSilence(): boolean {
-    return this.#hasQueued || this.#wish.outlastsSilence === true;
+    return this.#caller.outlastsSilence;
   }
 
   /** The daemon refuses a wait that is over by itself; this is for when it does not answer. */
   get giveUpAtMs(): number {
     return this.#ask.untilMs + FAREWELL_MS;
-  }
-  /** Resolves when no daemon has anything to do with this lease any more, as far as is known. */
-  get gone(): Promise<unknown> {
-    return this.#released.promise;
   }
 
   /** When `look` has something to do next. */
@@ -204,7 +177,7 @@ export class Wish implements Hold {
       this.#lose(`the lease of ${this.resource} could not be renewed in time`);
     }
     if (this.#phase === "releasing" && nowMs >= this.#farewell.endsMs) this.#over("unknown");
-    this.#tell();
+    this.#held?.tell();
   }
 
   nextMessage(nowMs: number): HolderSays {
@@ -237,31 +210,30 @@ export class Wish implements Hold {
   onQueued(position: number, holder: Lease | undefined, ttlMs: number): void {
     if (this.#phase !== "asking") return;
     if (ttlMs > 0) this.#ttlMs = ttlMs; // Without one no flood of heartbeats.
-    this.#hasQueued = true;
     this.#exchange.queue(holder !== undefined);
-    callOut(this.#clock, () => this.#wish.onQueued?.(position, holder));
+    this.#caller.tellPlace(position, holder);
   }
 
   onSilence(error: LockError): void {
-    callOut(this.#clock, () => this.#wish.onSilence?.(error));
+    this.#caller.tellSilence(error);
   }
 
   onGranted(lease: Lease, sentAtMs: number, validForMs: number): void {
     this.#exchange.settle();
     if (this.#phase === "asking") {
       this.#phase = "holding";
-      this.#lease = lease;
       this.#ttlMs = lease.ttlMs;
       this.#belief = new Belief(this.#clock, lease.ttlMs, this.#deadlineOf);
+      this.#held = new HeldLock(lease, this.#belief, this.#clock, this);
     }
     if (this.#phase === "holding") this.confirm(sentAtMs, validForMs);
   }
 
   confirm(sentAtMs: number, validForMs: number): void {
-    if (this.#phase !== "holding" || !this.#belief.confirm(sentAtMs, validForMs)) return;
-    this.#outcome.resolve({ kind: "held", hold: this });
-    this.#wish.signal?.removeEventListener("abort", this.#giveUp);
-    this.#tell(true);
+    if (this.#phase !== "holding" || this.#held === undefined) return;
+    if (!this.#belief.confirm(sentAtMs, validForMs)) return;
+    this.#caller.answer({ kind: "held", hold: this.#held });
+    this.#held.tell(true);
   }
 
   hear(message: Extract<DaemonSays, { kind: "denied" | "lost" | "released" }>): void {
@@ -286,7 +258,7 @@ export class Wish implements Hold {
   /** No daemon will have it: the wait is over. What is held already stays so until its deadline. */
   refuse(error: LockError): void {
     if (!this.isOpen) return;
-    this.#outcome.reject(error);
+    this.#caller.refuse(error);
     this.#giveUp();
   }
 
@@ -299,13 +271,13 @@ export class Wish implements Hold {
       return;
     }
     if (reason === "lock-held") {
-      this.#outcome.resolve({ kind: "denied", holder, message });
+      this.#caller.answer({ kind: "denied", holder, message });
       this.#over("not-held");
     } else if (reason === "lease-lost") {
       this.#gone(message);
     } else {
       const kind = reason === "not-allowed" ? "not-allowed" : "invalid-field";
-      this.#outcome.reject(new LockError(kind, message));
+      this.#caller.refuse(new LockError(kind, message));
       this.#over("not-held");
     }
   }
@@ -326,14 +298,13 @@ export class Wish implements Hold {
 
   // K7. By then the store may have given it to somebody else; until then it does not have to.
   #lose(why: string): void {
-    this.#tell();
-    this.#lost.abort(new LockError("lease-lost", why));
+    this.#held?.lose(why);
     this.#toRelease(this.#belief.validUntilMs);
   }
 
   readonly #giveUp = (): void => {
     if (!this.isOpen) return;
-    this.#outcome.reject(new LockError("cancelled", `the wait for ${this.resource} was given up`));
+    this.#caller.refuse(new LockError("cancelled", `the wait for ${this.resource} was given up`));
     if (this.#ask.times === 0) this.#over("not-held");
     else this.#toRelease(this.#clock.monotonicMs());
   };
@@ -348,12 +319,7 @@ export class Wish implements Hold {
 
   #over(outcome: ReleaseOutcome): void {
     this.#phase = "over";
-    this.#wish.signal?.removeEventListener("abort", this.#giveUp);
     this.#released.resolve(outcome);
     this.#changedInside();
-  }
-
-  #tell(hasMoved = false): void {
-    this.#watchers.tell(this.#belief.state, hasMoved);
   }
 }

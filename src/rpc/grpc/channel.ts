@@ -18,6 +18,7 @@ import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
 import type { HoldLink, LinkEvents } from "../../lock/holder/link.js";
 import { LIMITS } from "../../lock/limits.js";
+import { onAbort } from "../../lock/on-abort.js";
 import { fromStatus } from "../status.js";
 import type { AnswerOf, CallOptions, RequestOf, Transport, UnaryMethod } from "../transport.js";
 import { methodPath, serialize, tooLarge } from "./definition.js";
@@ -75,9 +76,6 @@ class GrpcTransport implements Transport {
         : create(method.input, request as Record<string, unknown>);
       const bytes = serialize(method.input, message);
       if (bytes.length > LIMITS.messageBytes) throw tooLarge(bytes.length);
-      const onAbort = (): void => {
-        call.cancel();
-      };
       let isUnconnected = false;
       const stopConnecting = this.#clock.after(CONNECT_WITHIN_MS, () => {
         if (this.#client.getChannel().getConnectivityState(false) === Connectivity.READY) return;
@@ -94,7 +92,7 @@ class GrpcTransport implements Transport {
         (error, response) => {
           stopConnecting();
           this.#calls.delete(call);
-          signal?.removeEventListener("abort", onAbort);
+          stopListening?.();
           if (isUnconnected) reject(this.#unconnected());
           else if (error !== null) reject(this.#failure(error, signal, timeoutMs));
           else if (response === undefined) reject(this.#silence());
@@ -102,7 +100,11 @@ class GrpcTransport implements Transport {
         },
       );
       this.#calls.add(call);
-      signal?.addEventListener("abort", onAbort, { once: true });
+      const stopListening =
+        signal &&
+        onAbort(signal, () => {
+          call.cancel();
+        });
     });
   }
 

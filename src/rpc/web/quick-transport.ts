@@ -12,6 +12,7 @@ import { formatAddress, type Address } from "../../lock/address.js";
 import type { Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
 import { LIMITS } from "../../lock/limits.js";
+import { onAbort } from "../../lock/on-abort.js";
 import {
   answerFromJson,
   errorFromJson,
@@ -138,18 +139,19 @@ export class QuickTransport implements UnaryTransport {
       let isConnected = false;
       const end = (result: HttpAnswer | Failure): void => {
         stopTimer();
-        signal?.removeEventListener("abort", onAbort);
+        stopListening?.();
         this.#sockets.delete(socket);
         socket.destroy();
         resolve(result);
       };
-      const onAbort = (): void => {
-        end("cancelled");
-      };
       const stopTimer = this.#clock.after(timeoutMs ?? Infinity, () => {
         end("timed-out");
       });
-      signal?.addEventListener("abort", onAbort, { once: true });
+      const stopListening =
+        signal &&
+        onAbort(signal, () => {
+          end("cancelled");
+        });
       const lost = (): void => {
         end(isConnected ? "broken" : "unconnected");
       };

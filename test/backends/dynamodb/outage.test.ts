@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { createTable } from "../../../src/backends/dynamodb/backend.js";
 import type { Backend } from "../../../src/lock/backend.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { DynamodbServer } from "../../support/servers/dynamodb.js";
 import { temporaryDirectory } from "../support/temporary.js";

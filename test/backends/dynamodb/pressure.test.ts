@@ -2,7 +2,7 @@
 
 import { expect, it } from "vitest";
 import { failure } from "./http-proxy.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { ask, spoiltClient, take, withDynamodb } from "./stage.js";
 
 await withDynamodb("dynamodb, under pressure", (stage) => {

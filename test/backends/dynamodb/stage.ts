@@ -9,7 +9,7 @@ import {
 } from "../../../src/backends/dynamodb/backend.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
 import type { Clock } from "../../../src/lock/clock.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { DynamodbServer, missingDynamodb } from "../../support/servers/dynamodb.js";

@@ -5,7 +5,7 @@ import { openEtcd, type EtcdBackend } from "../../../src/backends/etcd/backend.j
 import type { EtcdSettings } from "../../../src/backends/etcd/settings.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
 import type { Clock } from "../../../src/lock/clock.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { missingEtcd } from "../../support/servers/etcd.js";

@@ -167,7 +167,7 @@ describe.skipIf(missing !== undefined)("etcd's traps", () => {
     for (const answer of await backend.acquire(asks)) expect(outcome(answer)).toBe("granted");
     const page = await backend.list({ prefix: "long/", after: undefined, limit: 1000 });
     expect(page).toHaveLength(asks.length);
-    expect(page[299]?.labels).toEqual(labels);
+    expect(page[299]).toMatchObject({ labels });
     await backend.release(asks);
   });
 
@@ -214,6 +214,11 @@ describe.skipIf(missing !== undefined)("etcd's traps", () => {
     expect(released?.kind).toBe("failed");
     await expect(holder(backend, "foreign/1")).rejects.toThrow(/not Stormlock's/u);
     expect((await stored("foreign/1"))?.value.toString()).toBe("deadbeef");
+    const answers = await backend.list({ prefix: "foreign/", after: undefined, limit: 9 });
+    expect(answers.map((answer) => [answer.resource, "kind" in answer])).toEqual([
+      ...values.map((_, n) => [`foreign/${String(n)}`, true]),
+      ["foreign/mine", false],
+    ]);
     await admin.delete().prefix("stormlock/held/foreign/");
   });
 

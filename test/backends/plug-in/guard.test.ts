@@ -6,7 +6,7 @@ import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
 import { LockError } from "../../../src/lock/errors.js";
 import { newLeaseId } from "../../../src/lock/lease.js";
 import { FakeClock } from "../../support/fake-clock.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { MemoryStore } from "../../support/memory-backend.js";
 
 const guard = guardOf("some-store");
@@ -149,10 +149,21 @@ it("a holder is never refused its own lease", async () => {
   expect(await backend.acquire([one])).toMatchObject([{ kind: "failed" }]);
 });
 
+it("a list tells of what cannot be read, with an error of ours", async () => {
+  const answer = { kind: "failed", resource: "x", error: new Error("gibberish") };
+  const backend = spoilt({ list: () => Promise.resolve([answer]) });
+  expect(await backend.list({ prefix: "", after: undefined, limit: 9 })).toEqual([
+    { kind: "failed", resource: "x", error: expect.any(LockError) as LockError },
+  ]);
+});
+
 it("a list of what is no lease is an error", async () => {
   const ask = { prefix: "", after: undefined, limit: 1 };
   await expect(spoilt({ list: () => Promise.resolve([1]) }).list(ask)).rejects.toThrow(/no lease/u);
   await expect(spoilt({ list: () => Promise.resolve({}) }).list(ask)).rejects.toThrow(/no list/u);
+  const nameless = { kind: "failed", error: new Error("gibberish") };
+  const backend = spoilt({ list: () => Promise.resolve([nameless]) });
+  await expect(backend.list(ask)).rejects.toThrow(/answered list with a lease whose/u);
 });
 
 it("errors keep their kind, also those of another copy of this package", async () => {

@@ -3,7 +3,7 @@
 import { openPostgresql } from "../../../src/backends/postgresql/backend.js";
 import type { PostgresqlSettings } from "../../../src/backends/postgresql/settings.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { tableSql } from "../../../src/backends/postgresql/statements.js";
 import { systemClock } from "../../../src/system-clock.js";

@@ -6,7 +6,7 @@ import type { Backend } from "../../../src/lock/backend.js";
 import { describeWithPostgresql } from "../../support/servers/postgresql.js";
 import { Proxy } from "../../support/proxy.js";
 import { SpoilingProxy } from "./spoiling-proxy.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { ask, holder, keySql, ROLE, Stage, take } from "./stage.js";
 
 const UNAVAILABLE = { name: "LockError", kind: "unavailable" };

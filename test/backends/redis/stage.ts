@@ -5,7 +5,7 @@ import { Redis, type RedisOptions } from "ioredis";
 import { openRedis, type RedisHooks } from "../../../src/backends/redis/backend.js";
 import type { RedisSettings } from "../../../src/backends/redis/settings.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 

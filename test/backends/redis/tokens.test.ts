@@ -149,6 +149,43 @@ describe.skipIf(isWithoutRedis)("rows in redis", () => {
     expect(releases.map(({ kind }) => kind)).toEqual(["released", "failed", "released"]);
   });
 
+  it.each([
+    ["a ttl and no more", { ttl: "5" }],
+    ["an end that is no number", { id: "x", made: "1 1 {}", rev: "1", end: "soon", ttl: "5" }],
+    ["no token", { id: "x", made: "{}", rev: "1", end: "1e16", ttl: "5" }],
+    ["a holder that is no text", { id: "x", made: "1 1 {}", rev: "1", end: "1e16", ttl: "5" }],
+    [
+      "labels that are none",
+      {
+        ...{ id: "x", rev: "1", end: "1e16", ttl: "5" },
+        made: '1 1 {"principal":"a","reason":"","labels":[1]}',
+      },
+    ],
+  ])("that are another program's hashes do so, too: with %s", async (_what, fields) => {
+    await using server = await RedisServer.start();
+    await using backend = await open(server.url);
+    await using raw = new Raw(server.port);
+    const names = ["a", "bad", "b"];
+    await take(backend, "bad"); // So that it has a name to be listed by.
+    await raw.redis.del("{stormlock}:lease:bad");
+    await raw.redis.hset("{stormlock}:lease:bad", fields);
+    const kinds = (answers: readonly (object | undefined)[]): unknown[] =>
+      answers.map((answer) => answer && ("kind" in answer ? answer.kind : "lease"));
+    const asks = names.map((name) => ask(name));
+    expect(kinds(await backend.acquire(asks))).toEqual(["granted", "failed", "granted"]);
+    expect(kinds(await backend.current(names))).toEqual(["lease", "failed", "lease"]);
+    const answers = await backend.list({ prefix: "", after: undefined, limit: 9 });
+    expect(kinds(answers)).toEqual(["lease", "lease", "failed"]);
+    expect(answers[2]).toMatchObject({
+      resource: "bad",
+      error: { message: expect.stringMatching(/"bad".*another program/u) as string },
+    });
+    expect(kinds(await backend.release(asks)).filter((kind) => kind === "released")).toHaveLength(
+      2,
+    );
+    expect(await raw.redis.hgetall("{stormlock}:lease:bad")).toEqual(fields);
+  });
+
   it("of two prefixes are two stores", async () => {
     await using server = await RedisServer.start();
     await using one = await open(server.url);

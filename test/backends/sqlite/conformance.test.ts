@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, it } from "vitest";
 import { openSqlite } from "../../../src/backends/sqlite/backend.js";
+import { loadDriver } from "../../../src/backends/sqlite/driver.js";
 import { conformance } from "../../../src/conformance.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { bundleChildren, type Children } from "../support/children.js";
@@ -17,6 +18,25 @@ afterAll(async () => {
   await directory[Symbol.asyncDispose]();
 });
 
+// Past our own code.
+async function spoil(name: string, resource: string): Promise<() => Promise<void>> {
+  const run = async (...statements: readonly string[]): Promise<void> => {
+    const { DatabaseSync } = await loadDriver();
+    const database = new DatabaseSync(join(directory.path, name));
+    database.exec("PRAGMA busy_timeout = 5000");
+    for (const statement of statements) database.exec(statement);
+    database.close();
+  };
+  const key = `x'${Buffer.from(resource).toString("hex")}'`;
+  const far = "1 << 52, 1, 1, 1, 0, ''";
+  const remove = `DELETE FROM leases WHERE resource = ${key}`;
+  await run(
+    remove,
+    `INSERT INTO leases VALUES (${key}, 'x', 'somebody', 1, 1, ${far}, 'of another program')`,
+  );
+  return () => run(remove);
+}
+
 describe("sqlite, two clients in one process, in time that is moved on", () => {
   const aheadUs = new BigInt64Array(new SharedArrayBuffer(8));
   conformance({
@@ -30,6 +50,7 @@ describe("sqlite, two clients in one process, in time that is moved on", () => {
       Atomics.add(aheadUs, 0, BigInt(ms) * 1000n);
       return Promise.resolve();
     },
+    spoil: (resource) => spoil("one-process.db", resource),
   });
 });
 
@@ -65,5 +86,6 @@ describe("sqlite, two clients in one process, one of them without a thread, in r
       const path = join(directory.path, "without-a-thread.db");
       return openSqlite({ path }, { clock: systemClock, isBrief: opened++ % 2 === 0 });
     },
+    spoil: (resource) => spoil("without-a-thread.db", resource),
   });
 });

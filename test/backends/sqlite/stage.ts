@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { openSqlite, type SqliteHooks } from "../../../src/backends/sqlite/backend.js";
 import { loadDriver, type Database } from "../../../src/backends/sqlite/driver.js";
 import type { AcquireAsk, Backend } from "../../../src/lock/backend.js";
-import { leaseIn } from "../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../src/lock/unreadable.js";
 import { newLeaseId, type Lease } from "../../../src/lock/lease.js";
 import { systemClock } from "../../../src/system-clock.js";
 import { temporaryDirectory } from "../support/temporary.js";

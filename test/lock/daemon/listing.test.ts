@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Backend } from "../../../src/lock/backend.js";
 import { listPage } from "../../../src/lock/daemon/listing.js";
+import { LockError } from "../../../src/lock/errors.js";
 import { FakeClock } from "../../support/fake-clock.js";
 import { wishFor } from "../../support/lock-kit.js";
 import { MemoryStore } from "../../support/memory-backend.js";
@@ -15,6 +16,31 @@ function holding(...resources: readonly string[]): Backend {
 }
 
 const everywhere = (): boolean => true;
+
+/** The same, with something of another program at these names, which come in this order. */
+function spoilt(backend: Backend, names: readonly { at: Buffer; name: string }[]): Backend {
+  const list = backend.list.bind(backend);
+  backend.list = async ({ prefix, after, limit }) => {
+    const leases = await list({ prefix, after, limit });
+    const unreadable = names
+      .filter(({ name }) => name.startsWith(prefix))
+      .filter(({ at }) => after === undefined || Buffer.compare(at, Buffer.from(after)) > 0)
+      .map(({ at, name }) => {
+        const error = new LockError("unavailable", `${name} is not ours`);
+        return { at, answer: { kind: "failed", resource: name, error } as const };
+      });
+    return [
+      ...leases.map((answer) => ({ at: Buffer.from(answer.resource), answer })),
+      ...unreadable,
+    ]
+      .sort((a, b) => Buffer.compare(a.at, b.at))
+      .map(({ answer }) => answer)
+      .slice(0, limit);
+  };
+  return backend;
+}
+
+const named = (name: string) => ({ at: Buffer.from(name), name });
 
 async function readAll(
   backends: ReadonlyMap<string, Backend>,
@@ -116,6 +142,68 @@ describe("a listing", () => {
     await expect(
       listPage(backends, everywhere, { prefix: "", pageSize: 10, pageToken: "" }),
     ).rejects.toMatchObject({ kind: "unavailable" });
+  });
+});
+
+describe("a listing of what can be read and what cannot", () => {
+  async function readBoth(backends: ReadonlyMap<string, Backend>, pageSize: number) {
+    const held: string[] = [];
+    const unreadable: string[] = [];
+    let pageToken = "";
+    for (let pages = 0; pages < 100; pages++) {
+      const query = { prefix: "", pageSize, pageToken };
+      const page = await listPage(backends, (_, resource) => resource !== "moved", query);
+      expect(page.leases.length + page.unreadable.length).toBeLessThanOrEqual(pageSize);
+      held.push(...page.leases.map(({ resource }) => resource));
+      unreadable.push(...page.unreadable.map(({ error }) => error.message));
+      pageToken = page.nextPageToken;
+      if (pageToken === "") return { held, unreadable };
+    }
+    throw new Error("a hundred pages, and no end");
+  }
+
+  it.each([1, 2, 3, 4, 100])("tells both, in pages of %i", async (pageSize) => {
+    const backends = new Map([
+      ["one", spoilt(holding("a", "d"), [named("b"), named("moved")])],
+      ["two", spoilt(holding("c", "f"), [named("e"), named("z")])],
+    ]);
+    expect(await readBoth(backends, pageSize)).toEqual({
+      held: ["a", "c", "d", "f"],
+      unreadable: ["b", "e", "z"].map((name) => `${name} is not ours`),
+    });
+  });
+
+  // As it reads, it would be after "é" and "ä"; where it is, it is before them.
+  const noName = { at: Buffer.of(0x80), name: "\u{fffd}" };
+
+  it.each([2, 3, 4, 100])(
+    "goes on behind a key that is no name, in pages of %i",
+    async (pageSize) => {
+      const backends = new Map([
+        ["one", spoilt(holding("a", "ä", "é"), [noName])],
+        ["two", holding("b", "è")],
+      ]);
+      const { held, unreadable } = await readBoth(backends, pageSize);
+      expect(held).toEqual(["a", "b", "ä", "è", "é"]);
+      for (const message of unreadable) expect(message).toBe("\u{fffd} is not ours");
+    },
+  );
+
+  it("goes on after a name with that very character in it", async () => {
+    const names = ["\u{fffd}", "\u{fffd}a", "\u{fffd}b"];
+    const { held } = await readBoth(new Map([["one", holding(...names)]]), 1);
+    expect(held).toEqual(names);
+  });
+
+  it("ends with an error where a page leads nowhere, and does not read it for ever", async () => {
+    const nowhere = { at: Buffer.of(0xfe), name: "\u{fffd}" };
+    const one = new Map([["one", spoilt(holding("a"), [nowhere])]]);
+    await expect(readBoth(one, 1)).rejects.toThrow("\u{fffd} is not ours");
+
+    const stuck = holding("a", "moved");
+    const list = stuck.list.bind(stuck);
+    stuck.list = ({ limit }) => list({ prefix: "moved", after: undefined, limit });
+    await expect(readBoth(new Map([["one", stuck]]), 1)).rejects.toThrow(/the page before/u);
   });
 });
 

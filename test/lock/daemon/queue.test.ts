@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { Departure } from "../../../src/lock/departure.js";
 import {
   ask,
   asked,
@@ -250,10 +251,9 @@ describe("many who wait", () => {
       });
     };
     const told: { readonly turn: number; readonly position: number }[] = [];
-    const { signal } = new AbortController();
     for (let at = 0; at < 100; at++) {
       void locks.acquire(wishFor(`w${String(at)}`, { waitMs: Infinity }), {
-        signal,
+        signal: new Departure(),
         onQueued: (position) => told.push({ turn, position }),
       });
     }

@@ -279,6 +279,27 @@ describe("a resume", () => {
     expect(await daemon.locks.current(RESOURCE)).toBeUndefined();
   });
 
+  // How it was lost makes no difference: here it has run out while nobody beat.
+  it.each([
+    ["resumed", "resume", "lost"],
+    ["asked for again", "acquire", "denied"],
+  ] as const)("of a lease that is %s and found lost ends its keeping", async (_how, ask, said) => {
+    const daemon = startDaemon();
+    const { clock } = daemon;
+    const stream = await startHolding(daemon, "a");
+    await clock.advance(12_000);
+    stream[ask]("a");
+    await clock.settle();
+    expect(stream.last(said)).toMatchObject({ leaseId: "a" });
+    expect(stream.session.leases).toBe(0);
+    stream.acquire("b");
+    await clock.settle();
+    expect(stream.last("granted").lease.leaseId).toBe("b");
+    stream.beat();
+    await clock.settle();
+    expect(stream.all("lost").length + stream.all("denied").length).toBe(1);
+  });
+
   it("on a second stream takes the lease over from the first, which hears of it and keeps it no more", async () => {
     const daemon = startDaemon();
     const { clock, store } = daemon;

@@ -677,6 +677,21 @@ describe("giving up", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("may be that of many waits, which Node does not take for a leak", async () => {
+    const { clock, hold } = startKeeper();
+    const leave = new AbortController();
+    const { signal } = leave;
+    const holders = Array.from({ length: 12 }, (_, at) =>
+      hold({ resource: `r${String(at)}`, signal }),
+    );
+    await clock.settle();
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
+    leave.abort();
+    await clock.settle();
+    expect(holders.map(({ kind }) => kind)).toEqual(Array<string>(12).fill("cancelled"));
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+
   it("means nothing once the lock is held", async () => {
     const { clock, hold } = startKeeper({ behave: obey });
     const leave = new AbortController();

@@ -34,7 +34,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file stormlock/v1/lock.proto.
  */
 export const file_stormlock_v1_lock: GenFile = /*@__PURE__*/
-  fileDesc("ChdzdG9ybWxvY2svdjEvbG9jay5wcm90bxIMc3Rvcm1sb2NrLnYxIv0CCgVMZWFzZRIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRIRCglwcmluY2lwYWwYAyABKAkSFQoNZmVuY2luZ190b2tlbhgEIAEoBBIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgl2YWxpZF9mb3IYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAkgASgJEi8KBmxhYmVscxgKIAMoCzIfLnN0b3JtbG9jay52MS5MZWFzZS5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpECCg5BY3F1aXJlUmVxdWVzdBIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRIRCglwcmluY2lwYWwYAyABKAkSJgoDdHRsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBHdhaXQYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAYgASgJEjgKBmxhYmVscxgHIAMoCzIoLnN0b3JtbG9jay52MS5BY3F1aXJlUmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjUKD0FjcXVpcmVSZXNwb25zZRIiCgVsZWFzZRgBIAEoCzITLnN0b3JtbG9jay52MS5MZWFzZSJaCgxSZW5ld1JlcXVlc3QSEAoIcmVzb3VyY2UYASABKAkSEAoIbGVhc2VfaWQYAiABKAkSJgoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjMKDVJlbmV3UmVzcG9uc2USIgoFbGVhc2UYASABKAsyEy5zdG9ybWxvY2sudjEuTGVhc2UiNAoOUmVsZWFzZVJlcXVlc3QSEAoIcmVzb3VyY2UYASABKAkSEAoIbGVhc2VfaWQYAiABKAkiQAoPUmVsZWFzZVJlc3BvbnNlEi0KB291dGNvbWUYASABKA4yHC5zdG9ybWxvY2sudjEuUmVsZWFzZU91dGNvbWUiIgoOQ3VycmVudFJlcXVlc3QSEAoIcmVzb3VyY2UYASABKAkiNQoPQ3VycmVudFJlc3BvbnNlEiIKBWxlYXNlGAEgASgLMhMuc3Rvcm1sb2NrLnYxLkxlYXNlIjMKDUlzSGVsZFJlcXVlc3QSEAoIcmVzb3VyY2UYASABKAkSEAoIbGVhc2VfaWQYAiABKAkiHgoOSXNIZWxkUmVzcG9uc2USDAoEaGVsZBgBIAEoCCJECgtMaXN0UmVxdWVzdBIOCgZwcmVmaXgYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiTAoMTGlzdFJlc3BvbnNlEiMKBmxlYXNlcxgBIAMoCzITLnN0b3JtbG9jay52MS5MZWFzZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiLwoITG9ja0hlbGQSIwoGaG9sZGVyGAEgASgLMhMuc3Rvcm1sb2NrLnYxLkxlYXNlIssBCgtIb2xkUmVxdWVzdBIsCgdhY3F1aXJlGAEgASgLMhkuc3Rvcm1sb2NrLnYxLkhvbGRBY3F1aXJlSAASKgoGcmVzdW1lGAIgASgLMhguc3Rvcm1sb2NrLnYxLkhvbGRSZXN1bWVIABIsCgdyZWxlYXNlGAMgASgLMhkuc3Rvcm1sb2NrLnYxLkhvbGRSZWxlYXNlSAASLAoJaGVhcnRiZWF0GAQgASgLMhcuc3Rvcm1sb2NrLnYxLkhlYXJ0YmVhdEgAQgYKBGtpbmQiiwIKC0hvbGRBY3F1aXJlEhAKCHJlc291cmNlGAEgASgJEhAKCGxlYXNlX2lkGAIgASgJEhEKCXByaW5jaXBhbBgDIAEoCRImCgN0dGwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SJwoEd2FpdBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZyZWFzb24YBiABKAkSNQoGbGFiZWxzGAcgAygLMiUuc3Rvcm1sb2NrLnYxLkhvbGRBY3F1aXJlLkxhYmVsc0VudHJ5Gi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiMAoKSG9sZFJlc3VtZRIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCSIxCgtIb2xkUmVsZWFzZRIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCSIYCglIZWFydGJlYXQSCwoDc2VxGAEgASgEIsECCgxIb2xkUmVzcG9uc2USJgoGcXVldWVkGAEgASgLMhQuc3Rvcm1sb2NrLnYxLlF1ZXVlZEgAEigKB2dyYW50ZWQYAiABKAsyFS5zdG9ybWxvY2sudjEuR3JhbnRlZEgAEiYKBmRlbmllZBgDIAEoCzIULnN0b3JtbG9jay52MS5EZW5pZWRIABIzCg1oZWFydGJlYXRfYWNrGAQgASgLMhouc3Rvcm1sb2NrLnYxLkhlYXJ0YmVhdEFja0gAEiIKBGxvc3QYBSABKAsyEi5zdG9ybWxvY2sudjEuTG9zdEgAEioKCHJlbGVhc2VkGAYgASgLMhYuc3Rvcm1sb2NrLnYxLlJlbGVhc2VkSAASKgoIZHJhaW5pbmcYByABKAsyFi5zdG9ybWxvY2sudjEuRHJhaW5pbmdIAEIGCgRraW5kInkKBlF1ZXVlZBIQCghyZXNvdXJjZRgBIAEoCRIQCghwb3NpdGlvbhgCIAEoDRIjCgZob2xkZXIYAyABKAsyEy5zdG9ybWxvY2sudjEuTGVhc2USJgoDdHRsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uImgKB0dyYW50ZWQSIgoFbGVhc2UYASABKAsyEy5zdG9ybWxvY2sudjEuTGVhc2USCwoDc2VxGAIgASgEEiwKCXZhbGlkX2ZvchgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKOAQoGRGVuaWVkEhAKCHJlc291cmNlGAEgASgJEhAKCGxlYXNlX2lkGAIgASgJEioKBnJlYXNvbhgDIAEoDjIaLnN0b3JtbG9jay52MS5EZW5pYWxSZWFzb24SDwoHbWVzc2FnZRgEIAEoCRIjCgZob2xkZXIYBSABKAsyEy5zdG9ybWxvY2sudjEuTGVhc2UiXQoMSGVhcnRiZWF0QWNrEgsKA3NlcRgBIAEoBBITCgt2YWxpZF9zaGFyZRgCIAEoARIrCgZiZWhpbmQYAyADKAsyGy5zdG9ybWxvY2sudjEuTGVhc2VWYWxpZGl0eSJPCg1MZWFzZVZhbGlkaXR5EhAKCGxlYXNlX2lkGAEgASgJEiwKCXZhbGlkX2ZvchgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJSCgRMb3N0EhAKCHJlc291cmNlGAEgASgJEhAKCGxlYXNlX2lkGAIgASgJEiYKBWNhdXNlGAMgASgOMhcuc3Rvcm1sb2NrLnYxLkxvc3NDYXVzZSJdCghSZWxlYXNlZBIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRItCgdvdXRjb21lGAMgASgOMhwuc3Rvcm1sb2NrLnYxLlJlbGVhc2VPdXRjb21lIjwKCERyYWluaW5nEjAKDXJlc3VtZV93aXRoaW4YASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24qbQoOUmVsZWFzZU91dGNvbWUSHwobUkVMRUFTRV9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHAoYUkVMRUFTRV9PVVRDT01FX1JFTEVBU0VEEAESHAoYUkVMRUFTRV9PVVRDT01FX05PVF9IRUxEEAIq7AEKDERlbmlhbFJlYXNvbhIdChlERU5JQUxfUkVBU09OX1VOU1BFQ0lGSUVEEAASGwoXREVOSUFMX1JFQVNPTl9MT0NLX0hFTEQQARIcChhERU5JQUxfUkVBU09OX0xFQVNFX0xPU1QQAhIfChtERU5JQUxfUkVBU09OX0lOVkFMSURfRklFTEQQAxIdChlERU5JQUxfUkVBU09OX05PVF9BTExPV0VEEAQSHQoZREVOSUFMX1JFQVNPTl9VTkFWQUlMQUJMRRAFEiMKH0RFTklBTF9SRUFTT05fQUxSRUFEWV9PTl9TVFJFQU0QBip6CglMb3NzQ2F1c2USGgoWTE9TU19DQVVTRV9VTlNQRUNJRklFRBAAEhcKE0xPU1NfQ0FVU0VfTk9UX0hFTEQQARIWChJMT1NTX0NBVVNFX0VYUElSRUQQAhIgChxMT1NTX0NBVVNFX1JFU1VNRURfRUxTRVdIRVJFEAMy+AMKC0xvY2tTZXJ2aWNlEkYKB0FjcXVpcmUSHC5zdG9ybWxvY2sudjEuQWNxdWlyZVJlcXVlc3QaHS5zdG9ybWxvY2sudjEuQWNxdWlyZVJlc3BvbnNlEkAKBVJlbmV3Ehouc3Rvcm1sb2NrLnYxLlJlbmV3UmVxdWVzdBobLnN0b3JtbG9jay52MS5SZW5ld1Jlc3BvbnNlEkYKB1JlbGVhc2USHC5zdG9ybWxvY2sudjEuUmVsZWFzZVJlcXVlc3QaHS5zdG9ybWxvY2sudjEuUmVsZWFzZVJlc3BvbnNlEksKB0N1cnJlbnQSHC5zdG9ybWxvY2sudjEuQ3VycmVudFJlcXVlc3QaHS5zdG9ybWxvY2sudjEuQ3VycmVudFJlc3BvbnNlIgOQAgESQwoGSXNIZWxkEhsuc3Rvcm1sb2NrLnYxLklzSGVsZFJlcXVlc3QaHC5zdG9ybWxvY2sudjEuSXNIZWxkUmVzcG9uc2USQQoESG9sZBIZLnN0b3JtbG9jay52MS5Ib2xkUmVxdWVzdBoaLnN0b3JtbG9jay52MS5Ib2xkUmVzcG9uc2UoATABEkIKBExpc3QSGS5zdG9ybWxvY2sudjEuTGlzdFJlcXVlc3QaGi5zdG9ybWxvY2sudjEuTGlzdFJlc3BvbnNlIgOQAgFCkwEKEGRldi5zdG9ybWxvY2sudjFCCUxvY2tQcm90b1ABWj5naXRodWIuY29tL3N0b3JtbG9jay9zdG9ybWxvY2svZ2VuL2dvL3N0b3JtbG9jay92MTtzdG9ybWxvY2t2MaICA1NMS6oCDFN0b3JtbG9jay5WMcoCDFN0b3JtbG9ja1xWMeoCDVN0b3JtbG9jazo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChdzdG9ybWxvY2svdjEvbG9jay5wcm90bxIMc3Rvcm1sb2NrLnYxIv0CCgVMZWFzZRIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRIRCglwcmluY2lwYWwYAyABKAkSFQoNZmVuY2luZ190b2tlbhgEIAEoBBIvCgtjcmVhdGVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKA3R0bBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIsCgl2YWxpZF9mb3IYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAkgASgJEi8KBmxhYmVscxgKIAMoCzIfLnN0b3JtbG9jay52MS5MZWFzZS5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIpECCg5BY3F1aXJlUmVxdWVzdBIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRIRCglwcmluY2lwYWwYAyABKAkSJgoDdHRsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBHdhaXQYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAYgASgJEjgKBmxhYmVscxgHIAMoCzIoLnN0b3JtbG9jay52MS5BY3F1aXJlUmVxdWVzdC5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjUKD0FjcXVpcmVSZXNwb25zZRIiCgVsZWFzZRgBIAEoCzITLnN0b3JtbG9jay52MS5MZWFzZSJaCgxSZW5ld1JlcXVlc3QSEAoIcmVzb3VyY2UYASABKAkSEAoIbGVhc2VfaWQYAiABKAkSJgoDdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIjMKDVJlbmV3UmVzcG9uc2USIgoFbGVhc2UYASABKAsyEy5zdG9ybWxvY2sudjEuTGVhc2UiNAoOUmVsZWFzZVJlcXVlc3QSEAoIcmVzb3VyY2UYASABKAkSEAoIbGVhc2VfaWQYAiABKAkiQAoPUmVsZWFzZVJlc3BvbnNlEi0KB291dGNvbWUYASABKA4yHC5zdG9ybWxvY2sudjEuUmVsZWFzZU91dGNvbWUiIgoOQ3VycmVudFJlcXVlc3QSEAoIcmVzb3VyY2UYASABKAkiNQoPQ3VycmVudFJlc3BvbnNlEiIKBWxlYXNlGAEgASgLMhMuc3Rvcm1sb2NrLnYxLkxlYXNlIjMKDUlzSGVsZFJlcXVlc3QSEAoIcmVzb3VyY2UYASABKAkSEAoIbGVhc2VfaWQYAiABKAkiHgoOSXNIZWxkUmVzcG9uc2USDAoEaGVsZBgBIAEoCCJECgtMaXN0UmVxdWVzdBIOCgZwcmVmaXgYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiggEKDExpc3RSZXNwb25zZRIjCgZsZWFzZXMYASADKAsyEy5zdG9ybWxvY2sudjEuTGVhc2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEjQKCnVucmVhZGFibGUYAyADKAsyIC5zdG9ybWxvY2sudjEuVW5yZWFkYWJsZVJlc291cmNlIjcKElVucmVhZGFibGVSZXNvdXJjZRIQCghyZXNvdXJjZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJIi8KCExvY2tIZWxkEiMKBmhvbGRlchgBIAEoCzITLnN0b3JtbG9jay52MS5MZWFzZSLLAQoLSG9sZFJlcXVlc3QSLAoHYWNxdWlyZRgBIAEoCzIZLnN0b3JtbG9jay52MS5Ib2xkQWNxdWlyZUgAEioKBnJlc3VtZRgCIAEoCzIYLnN0b3JtbG9jay52MS5Ib2xkUmVzdW1lSAASLAoHcmVsZWFzZRgDIAEoCzIZLnN0b3JtbG9jay52MS5Ib2xkUmVsZWFzZUgAEiwKCWhlYXJ0YmVhdBgEIAEoCzIXLnN0b3JtbG9jay52MS5IZWFydGJlYXRIAEIGCgRraW5kIosCCgtIb2xkQWNxdWlyZRIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRIRCglwcmluY2lwYWwYAyABKAkSJgoDdHRsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEicKBHdhaXQYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SDgoGcmVhc29uGAYgASgJEjUKBmxhYmVscxgHIAMoCzIlLnN0b3JtbG9jay52MS5Ib2xkQWNxdWlyZS5MYWJlbHNFbnRyeRotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIjAKCkhvbGRSZXN1bWUSEAoIcmVzb3VyY2UYASABKAkSEAoIbGVhc2VfaWQYAiABKAkiMQoLSG9sZFJlbGVhc2USEAoIcmVzb3VyY2UYASABKAkSEAoIbGVhc2VfaWQYAiABKAkiGAoJSGVhcnRiZWF0EgsKA3NlcRgBIAEoBCLBAgoMSG9sZFJlc3BvbnNlEiYKBnF1ZXVlZBgBIAEoCzIULnN0b3JtbG9jay52MS5RdWV1ZWRIABIoCgdncmFudGVkGAIgASgLMhUuc3Rvcm1sb2NrLnYxLkdyYW50ZWRIABImCgZkZW5pZWQYAyABKAsyFC5zdG9ybWxvY2sudjEuRGVuaWVkSAASMwoNaGVhcnRiZWF0X2FjaxgEIAEoCzIaLnN0b3JtbG9jay52MS5IZWFydGJlYXRBY2tIABIiCgRsb3N0GAUgASgLMhIuc3Rvcm1sb2NrLnYxLkxvc3RIABIqCghyZWxlYXNlZBgGIAEoCzIWLnN0b3JtbG9jay52MS5SZWxlYXNlZEgAEioKCGRyYWluaW5nGAcgASgLMhYuc3Rvcm1sb2NrLnYxLkRyYWluaW5nSABCBgoEa2luZCJ5CgZRdWV1ZWQSEAoIcmVzb3VyY2UYASABKAkSEAoIcG9zaXRpb24YAiABKA0SIwoGaG9sZGVyGAMgASgLMhMuc3Rvcm1sb2NrLnYxLkxlYXNlEiYKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJoCgdHcmFudGVkEiIKBWxlYXNlGAEgASgLMhMuc3Rvcm1sb2NrLnYxLkxlYXNlEgsKA3NlcRgCIAEoBBIsCgl2YWxpZF9mb3IYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ijgEKBkRlbmllZBIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRIqCgZyZWFzb24YAyABKA4yGi5zdG9ybWxvY2sudjEuRGVuaWFsUmVhc29uEg8KB21lc3NhZ2UYBCABKAkSIwoGaG9sZGVyGAUgASgLMhMuc3Rvcm1sb2NrLnYxLkxlYXNlIl0KDEhlYXJ0YmVhdEFjaxILCgNzZXEYASABKAQSEwoLdmFsaWRfc2hhcmUYAiABKAESKwoGYmVoaW5kGAMgAygLMhsuc3Rvcm1sb2NrLnYxLkxlYXNlVmFsaWRpdHkiTwoNTGVhc2VWYWxpZGl0eRIQCghsZWFzZV9pZBgBIAEoCRIsCgl2YWxpZF9mb3IYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iUgoETG9zdBIQCghyZXNvdXJjZRgBIAEoCRIQCghsZWFzZV9pZBgCIAEoCRImCgVjYXVzZRgDIAEoDjIXLnN0b3JtbG9jay52MS5Mb3NzQ2F1c2UiXQoIUmVsZWFzZWQSEAoIcmVzb3VyY2UYASABKAkSEAoIbGVhc2VfaWQYAiABKAkSLQoHb3V0Y29tZRgDIAEoDjIcLnN0b3JtbG9jay52MS5SZWxlYXNlT3V0Y29tZSI8CghEcmFpbmluZxIwCg1yZXN1bWVfd2l0aGluGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKm0KDlJlbGVhc2VPdXRjb21lEh8KG1JFTEVBU0VfT1VUQ09NRV9VTlNQRUNJRklFRBAAEhwKGFJFTEVBU0VfT1VUQ09NRV9SRUxFQVNFRBABEhwKGFJFTEVBU0VfT1VUQ09NRV9OT1RfSEVMRBACKuwBCgxEZW5pYWxSZWFzb24SHQoZREVOSUFMX1JFQVNPTl9VTlNQRUNJRklFRBAAEhsKF0RFTklBTF9SRUFTT05fTE9DS19IRUxEEAESHAoYREVOSUFMX1JFQVNPTl9MRUFTRV9MT1NUEAISHwobREVOSUFMX1JFQVNPTl9JTlZBTElEX0ZJRUxEEAMSHQoZREVOSUFMX1JFQVNPTl9OT1RfQUxMT1dFRBAEEh0KGURFTklBTF9SRUFTT05fVU5BVkFJTEFCTEUQBRIjCh9ERU5JQUxfUkVBU09OX0FMUkVBRFlfT05fU1RSRUFNEAYqegoJTG9zc0NhdXNlEhoKFkxPU1NfQ0FVU0VfVU5TUEVDSUZJRUQQABIXChNMT1NTX0NBVVNFX05PVF9IRUxEEAESFgoSTE9TU19DQVVTRV9FWFBJUkVEEAISIAocTE9TU19DQVVTRV9SRVNVTUVEX0VMU0VXSEVSRRADMvgDCgtMb2NrU2VydmljZRJGCgdBY3F1aXJlEhwuc3Rvcm1sb2NrLnYxLkFjcXVpcmVSZXF1ZXN0Gh0uc3Rvcm1sb2NrLnYxLkFjcXVpcmVSZXNwb25zZRJACgVSZW5ldxIaLnN0b3JtbG9jay52MS5SZW5ld1JlcXVlc3QaGy5zdG9ybWxvY2sudjEuUmVuZXdSZXNwb25zZRJGCgdSZWxlYXNlEhwuc3Rvcm1sb2NrLnYxLlJlbGVhc2VSZXF1ZXN0Gh0uc3Rvcm1sb2NrLnYxLlJlbGVhc2VSZXNwb25zZRJLCgdDdXJyZW50Ehwuc3Rvcm1sb2NrLnYxLkN1cnJlbnRSZXF1ZXN0Gh0uc3Rvcm1sb2NrLnYxLkN1cnJlbnRSZXNwb25zZSIDkAIBEkMKBklzSGVsZBIbLnN0b3JtbG9jay52MS5Jc0hlbGRSZXF1ZXN0Ghwuc3Rvcm1sb2NrLnYxLklzSGVsZFJlc3BvbnNlEkEKBEhvbGQSGS5zdG9ybWxvY2sudjEuSG9sZFJlcXVlc3QaGi5zdG9ybWxvY2sudjEuSG9sZFJlc3BvbnNlKAEwARJCCgRMaXN0Ehkuc3Rvcm1sb2NrLnYxLkxpc3RSZXF1ZXN0Ghouc3Rvcm1sb2NrLnYxLkxpc3RSZXNwb25zZSIDkAIBQpMBChBkZXYuc3Rvcm1sb2NrLnYxQglMb2NrUHJvdG9QAVo+Z2l0aHViLmNvbS9zdG9ybWxvY2svc3Rvcm1sb2NrL2dlbi9nby9zdG9ybWxvY2svdjE7c3Rvcm1sb2NrdjGiAgNTTEuqAgxTdG9ybWxvY2suVjHKAgxTdG9ybWxvY2tcVjHqAg1TdG9ybWxvY2s6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * Lease is one holding of one resource by one principal.
@@ -464,6 +464,14 @@ export type ListResponse = Message<"stormlock.v1.ListResponse"> & {
    * @generated from field: string next_page_token = 2;
    */
   nextPageToken: string;
+
+  /**
+   * Resources on this page that have something in the store which cannot be read,
+   * ordered in the same way. They take room on the page as leases do.
+   *
+   * @generated from field: repeated stormlock.v1.UnreadableResource unreadable = 3;
+   */
+  unreadable: UnreadableResource[];
 };
 
 /**
@@ -472,6 +480,35 @@ export type ListResponse = Message<"stormlock.v1.ListResponse"> & {
  */
 export const ListResponseSchema: GenMessage<ListResponse> = /*@__PURE__*/
   messageDesc(file_stormlock_v1_lock, 12);
+
+/**
+ * UnreadableResource is a resource of which nobody can tell whether it is held:
+ * another program has put something in the store where its lease should be.
+ *
+ * @generated from message stormlock.v1.UnreadableResource
+ */
+export type UnreadableResource = Message<"stormlock.v1.UnreadableResource"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: string resource = 1;
+   */
+  resource: string;
+
+  /**
+   * What is wrong, and what to do, for people.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message stormlock.v1.UnreadableResource.
+ * Use `create(UnreadableResourceSchema)` to create a new message.
+ */
+export const UnreadableResourceSchema: GenMessage<UnreadableResource> = /*@__PURE__*/
+  messageDesc(file_stormlock_v1_lock, 13);
 
 /**
  * LockHeld is the detail of a LOCK_HELD status.
@@ -492,7 +529,7 @@ export type LockHeld = Message<"stormlock.v1.LockHeld"> & {
  * Use `create(LockHeldSchema)` to create a new message.
  */
 export const LockHeldSchema: GenMessage<LockHeld> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 13);
+  messageDesc(file_stormlock_v1_lock, 14);
 
 /**
  * HoldRequest is what a client says on a Hold stream.
@@ -545,7 +582,7 @@ export type HoldRequest = Message<"stormlock.v1.HoldRequest"> & {
  * Use `create(HoldRequestSchema)` to create a new message.
  */
 export const HoldRequestSchema: GenMessage<HoldRequest> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 14);
+  messageDesc(file_stormlock_v1_lock, 15);
 
 /**
  * HoldAcquire asks for the lock on a resource, to be kept by heartbeats.
@@ -610,7 +647,7 @@ export type HoldAcquire = Message<"stormlock.v1.HoldAcquire"> & {
  * Use `create(HoldAcquireSchema)` to create a new message.
  */
 export const HoldAcquireSchema: GenMessage<HoldAcquire> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 15);
+  messageDesc(file_stormlock_v1_lock, 16);
 
 /**
  * HoldResume carries a lease on after its stream broke, on any daemon. It renews
@@ -639,7 +676,7 @@ export type HoldResume = Message<"stormlock.v1.HoldResume"> & {
  * Use `create(HoldResumeSchema)` to create a new message.
  */
 export const HoldResumeSchema: GenMessage<HoldResume> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 16);
+  messageDesc(file_stormlock_v1_lock, 17);
 
 /**
  * HoldRelease ends a lease of this stream, or the wait for one. It is answered by
@@ -668,7 +705,7 @@ export type HoldRelease = Message<"stormlock.v1.HoldRelease"> & {
  * Use `create(HoldReleaseSchema)` to create a new message.
  */
 export const HoldReleaseSchema: GenMessage<HoldRelease> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 17);
+  messageDesc(file_stormlock_v1_lock, 18);
 
 /**
  * Heartbeat says that the holder's program is alive, whatever number of leases it
@@ -691,7 +728,7 @@ export type Heartbeat = Message<"stormlock.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 18);
+  messageDesc(file_stormlock_v1_lock, 19);
 
 /**
  * HoldResponse is what the server says on a Hold stream.
@@ -768,7 +805,7 @@ export type HoldResponse = Message<"stormlock.v1.HoldResponse"> & {
  * Use `create(HoldResponseSchema)` to create a new message.
  */
 export const HoldResponseSchema: GenMessage<HoldResponse> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 19);
+  messageDesc(file_stormlock_v1_lock, 20);
 
 /**
  * Queued tells a waiter where it stands; at most once a second.
@@ -810,7 +847,7 @@ export type Queued = Message<"stormlock.v1.Queued"> & {
  * Use `create(QueuedSchema)` to create a new message.
  */
 export const QueuedSchema: GenMessage<Queued> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 20);
+  messageDesc(file_stormlock_v1_lock, 21);
 
 /**
  * Granted tells that a lease is held.
@@ -846,7 +883,7 @@ export type Granted = Message<"stormlock.v1.Granted"> & {
  * Use `create(GrantedSchema)` to create a new message.
  */
 export const GrantedSchema: GenMessage<Granted> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 21);
+  messageDesc(file_stormlock_v1_lock, 22);
 
 /**
  * Denied tells that a lock will not be granted to this request.
@@ -895,7 +932,7 @@ export type Denied = Message<"stormlock.v1.Denied"> & {
  * Use `create(DeniedSchema)` to create a new message.
  */
 export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 22);
+  messageDesc(file_stormlock_v1_lock, 23);
 
 /**
  * HeartbeatAck answers a heartbeat: every lease on the stream has at least
@@ -934,7 +971,7 @@ export type HeartbeatAck = Message<"stormlock.v1.HeartbeatAck"> & {
  * Use `create(HeartbeatAckSchema)` to create a new message.
  */
 export const HeartbeatAckSchema: GenMessage<HeartbeatAck> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 23);
+  messageDesc(file_stormlock_v1_lock, 24);
 
 /**
  * LeaseValidity is how long one lease is valid.
@@ -962,7 +999,7 @@ export type LeaseValidity = Message<"stormlock.v1.LeaseValidity"> & {
  * Use `create(LeaseValiditySchema)` to create a new message.
  */
 export const LeaseValiditySchema: GenMessage<LeaseValidity> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 24);
+  messageDesc(file_stormlock_v1_lock, 25);
 
 /**
  * Lost tells that a lease is no longer held.
@@ -997,7 +1034,7 @@ export type Lost = Message<"stormlock.v1.Lost"> & {
  * Use `create(LostSchema)` to create a new message.
  */
 export const LostSchema: GenMessage<Lost> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 25);
+  messageDesc(file_stormlock_v1_lock, 26);
 
 /**
  * Released answers a release.
@@ -1032,7 +1069,7 @@ export type Released = Message<"stormlock.v1.Released"> & {
  * Use `create(ReleasedSchema)` to create a new message.
  */
 export const ReleasedSchema: GenMessage<Released> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 26);
+  messageDesc(file_stormlock_v1_lock, 27);
 
 /**
  * Draining tells that this daemon is about to stop: resume every lease on another
@@ -1054,7 +1091,7 @@ export type Draining = Message<"stormlock.v1.Draining"> & {
  * Use `create(DrainingSchema)` to create a new message.
  */
 export const DrainingSchema: GenMessage<Draining> = /*@__PURE__*/
-  messageDesc(file_stormlock_v1_lock, 27);
+  messageDesc(file_stormlock_v1_lock, 28);
 
 /**
  * ReleaseOutcome is what a release met.
@@ -1301,7 +1338,9 @@ export const LockService: GenService<{
   },
   /**
    * List pages through the leases that are held now, ordered by the bytes of their
-   * resources' names. Pages are not one snapshot. Lease ids are left empty.
+   * resources' names. Pages are not one snapshot. Lease ids are left empty. What
+   * another program has put in the store where a lease should be is told as
+   * unreadable, and hides no lease.
    *
    * Errors: INVALID_ARGUMENT `INVALID_FIELD`.
    *

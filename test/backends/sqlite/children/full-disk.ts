@@ -3,7 +3,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { openSqlite } from "../../../../src/backends/sqlite/backend.js";
 import { asLockError } from "../../../../src/lock/errors.js";
-import { leaseIn } from "../../../../src/lock/current-answer.js";
+import { leaseIn } from "../../../../src/lock/unreadable.js";
 import { newLeaseId, type Lease } from "../../../../src/lock/lease.js";
 import { systemClock } from "../../../../src/system-clock.js";
 
