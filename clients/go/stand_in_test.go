@@ -21,6 +21,7 @@ type standIn struct {
 	pb.UnimplementedLockServiceServer
 	acquire func(*pb.AcquireRequest) (*pb.AcquireResponse, error)
 	renew   func(*pb.RenewRequest) (*pb.RenewResponse, error)
+	list    func(*pb.ListRequest) (*pb.ListResponse, error)
 	hold    func(grpc.BidiStreamingServer[pb.HoldRequest, pb.HoldResponse]) error
 	// How often something was released by a call.
 	releases atomic.Int32
@@ -52,6 +53,10 @@ func (s *standIn) Acquire(_ context.Context, request *pb.AcquireRequest) (*pb.Ac
 
 func (s *standIn) Renew(_ context.Context, request *pb.RenewRequest) (*pb.RenewResponse, error) {
 	return s.renew(request)
+}
+
+func (s *standIn) List(_ context.Context, request *pb.ListRequest) (*pb.ListResponse, error) {
+	return s.list(request)
 }
 
 func (s *standIn) Release(context.Context, *pb.ReleaseRequest) (*pb.ReleaseResponse, error) {

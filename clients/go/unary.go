@@ -173,10 +173,12 @@ func (c *Client) IsHeld(ctx context.Context, resource, leaseID string) (bool, er
 }
 
 // List goes through the leases that are held now on resources whose names begin with prefix, in the
-// order of their names' bytes; an error is the last that comes. Lease ids are empty.
+// order of their names' bytes; an error is the last that comes. Lease ids are empty. What another
+// program has put in the store where a lease should be is that error, after all that can be read.
 func (c *Client) List(ctx context.Context, prefix string) iter.Seq2[*LeaseInfo, error] {
 	return func(yield func(*LeaseInfo, error) bool) {
 		request := &pb.ListRequest{Prefix: prefix, PageSize: pageSize}
+		var unreadable []*pb.UnreadableResource
 		for {
 			page, err := askFor(ctx, c, pb.LockServiceClient.List, request)
 			if err != nil {
@@ -188,9 +190,13 @@ func (c *Client) List(ctx context.Context, prefix string) iter.Seq2[*LeaseInfo, 
 					return
 				}
 			}
+			unreadable = append(unreadable, page.GetUnreadable()...)
 			if request.PageToken = page.GetNextPageToken(); request.PageToken == "" {
-				return
+				break
 			}
+		}
+		if len(unreadable) > 0 {
+			yield(nil, &Error{Kind: ErrUnavailable, Message: unreadable[0].GetMessage()})
 		}
 	}
 }

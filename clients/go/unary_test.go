@@ -3,6 +3,7 @@ package stormlock
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,5 +50,33 @@ func TestWhoIsRefusedUnderOverloadComesBackLaterAndHasNothingToTakeBack(t *testi
 	}
 	if asked, released := asks.Load(), daemon.releases.Load(); asked < 1 || asked > 3 || released > 0 {
 		t.Fatalf("asked %d times, released %d times", asked, released)
+	}
+}
+
+func TestWhatAListCannotReadIsToldAfterTheRest(t *testing.T) {
+	daemon := &standIn{list: func(request *pb.ListRequest) (*pb.ListResponse, error) {
+		if request.GetPageToken() == "" {
+			return &pb.ListResponse{
+				Leases:        []*pb.Lease{{Resource: "a"}},
+				Unreadable:    []*pb.UnreadableResource{{Resource: "b", Message: "b is none of ours"}},
+				NextPageToken: "b",
+			}, nil
+		}
+		return &pb.ListResponse{Leases: []*pb.Lease{{Resource: "c"}}}, nil
+	}}
+	client := clientOf(t, daemon.serve(t))
+	var told []string
+	for lease, err := range client.List(context.Background(), "") {
+		if err == nil {
+			told = append(told, lease.Resource)
+			continue
+		}
+		if !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("told %v", err)
+		}
+		told = append(told, err.Error())
+	}
+	if got := strings.Join(told, ", "); got != "a, c, b is none of ours" {
+		t.Fatalf("told %s", got)
 	}
 }

@@ -55,6 +55,7 @@ describe("the Python client", () => {
       const secure = await home.cli.daemon(["-c", home.config, ...flags]);
       const told = await python(["-X", "dev", "-W", "error", "-m", "unittest", "-q"], {
         STORMLOCK_TEST_SERVER: daemon.address,
+        STORMLOCK_TEST_STORE: path("locks.db"),
         STORMLOCK_TEST_TLS_SERVER: secure.address,
         STORMLOCK_TEST_TLS_FILES: home.cli.path,
       });

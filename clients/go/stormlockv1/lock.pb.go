@@ -982,6 +982,9 @@ type ListResponse struct {
 	Leases []*Lease `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
 	// Where the next page begins; empty when this was the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Resources on this page that have something in the store which cannot be read,
+	// ordered in the same way. They take room on the page as leases do.
+	Unreadable    []*UnreadableResource `protobuf:"bytes,3,rep,name=unreadable,proto3" json:"unreadable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1030,6 +1033,69 @@ func (x *ListResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListResponse) GetUnreadable() []*UnreadableResource {
+	if x != nil {
+		return x.Unreadable
+	}
+	return nil
+}
+
+// UnreadableResource is a resource of which nobody can tell whether it is held:
+// another program has put something in the store where its lease should be.
+type UnreadableResource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which one.
+	Resource string `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	// What is wrong, and what to do, for people.
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnreadableResource) Reset() {
+	*x = UnreadableResource{}
+	mi := &file_stormlock_v1_lock_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnreadableResource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnreadableResource) ProtoMessage() {}
+
+func (x *UnreadableResource) ProtoReflect() protoreflect.Message {
+	mi := &file_stormlock_v1_lock_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnreadableResource.ProtoReflect.Descriptor instead.
+func (*UnreadableResource) Descriptor() ([]byte, []int) {
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *UnreadableResource) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *UnreadableResource) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // LockHeld is the detail of a LOCK_HELD status.
 type LockHeld struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1041,7 +1107,7 @@ type LockHeld struct {
 
 func (x *LockHeld) Reset() {
 	*x = LockHeld{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[13]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1053,7 +1119,7 @@ func (x *LockHeld) String() string {
 func (*LockHeld) ProtoMessage() {}
 
 func (x *LockHeld) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[13]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1066,7 +1132,7 @@ func (x *LockHeld) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockHeld.ProtoReflect.Descriptor instead.
 func (*LockHeld) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{13}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LockHeld) GetHolder() *Lease {
@@ -1094,7 +1160,7 @@ type HoldRequest struct {
 
 func (x *HoldRequest) Reset() {
 	*x = HoldRequest{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[14]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1172,7 @@ func (x *HoldRequest) String() string {
 func (*HoldRequest) ProtoMessage() {}
 
 func (x *HoldRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[14]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1185,7 @@ func (x *HoldRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldRequest.ProtoReflect.Descriptor instead.
 func (*HoldRequest) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{14}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HoldRequest) GetKind() isHoldRequest_Kind {
@@ -1222,7 +1288,7 @@ type HoldAcquire struct {
 
 func (x *HoldAcquire) Reset() {
 	*x = HoldAcquire{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[15]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1300,7 @@ func (x *HoldAcquire) String() string {
 func (*HoldAcquire) ProtoMessage() {}
 
 func (x *HoldAcquire) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[15]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1313,7 @@ func (x *HoldAcquire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldAcquire.ProtoReflect.Descriptor instead.
 func (*HoldAcquire) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{15}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HoldAcquire) GetResource() string {
@@ -1313,7 +1379,7 @@ type HoldResume struct {
 
 func (x *HoldResume) Reset() {
 	*x = HoldResume{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[16]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1325,7 +1391,7 @@ func (x *HoldResume) String() string {
 func (*HoldResume) ProtoMessage() {}
 
 func (x *HoldResume) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[16]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1338,7 +1404,7 @@ func (x *HoldResume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldResume.ProtoReflect.Descriptor instead.
 func (*HoldResume) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{16}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HoldResume) GetResource() string {
@@ -1369,7 +1435,7 @@ type HoldRelease struct {
 
 func (x *HoldRelease) Reset() {
 	*x = HoldRelease{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[17]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1447,7 @@ func (x *HoldRelease) String() string {
 func (*HoldRelease) ProtoMessage() {}
 
 func (x *HoldRelease) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[17]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1460,7 @@ func (x *HoldRelease) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldRelease.ProtoReflect.Descriptor instead.
 func (*HoldRelease) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{17}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *HoldRelease) GetResource() string {
@@ -1424,7 +1490,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[18]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1502,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[18]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1515,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{18}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Heartbeat) GetSeq() uint64 {
@@ -1480,7 +1546,7 @@ type HoldResponse struct {
 
 func (x *HoldResponse) Reset() {
 	*x = HoldResponse{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[19]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1492,7 +1558,7 @@ func (x *HoldResponse) String() string {
 func (*HoldResponse) ProtoMessage() {}
 
 func (x *HoldResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[19]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1505,7 +1571,7 @@ func (x *HoldResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HoldResponse.ProtoReflect.Descriptor instead.
 func (*HoldResponse) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{19}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *HoldResponse) GetKind() isHoldResponse_Kind {
@@ -1648,7 +1714,7 @@ type Queued struct {
 
 func (x *Queued) Reset() {
 	*x = Queued{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[20]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1726,7 @@ func (x *Queued) String() string {
 func (*Queued) ProtoMessage() {}
 
 func (x *Queued) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[20]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1739,7 @@ func (x *Queued) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Queued.ProtoReflect.Descriptor instead.
 func (*Queued) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{20}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Queued) GetResource() string {
@@ -1720,7 +1786,7 @@ type Granted struct {
 
 func (x *Granted) Reset() {
 	*x = Granted{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[21]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1732,7 +1798,7 @@ func (x *Granted) String() string {
 func (*Granted) ProtoMessage() {}
 
 func (x *Granted) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[21]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1745,7 +1811,7 @@ func (x *Granted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Granted.ProtoReflect.Descriptor instead.
 func (*Granted) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{21}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Granted) GetLease() *Lease {
@@ -1788,7 +1854,7 @@ type Denied struct {
 
 func (x *Denied) Reset() {
 	*x = Denied{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[22]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1800,7 +1866,7 @@ func (x *Denied) String() string {
 func (*Denied) ProtoMessage() {}
 
 func (x *Denied) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[22]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1813,7 +1879,7 @@ func (x *Denied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Denied.ProtoReflect.Descriptor instead.
 func (*Denied) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{22}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Denied) GetResource() string {
@@ -1870,7 +1936,7 @@ type HeartbeatAck struct {
 
 func (x *HeartbeatAck) Reset() {
 	*x = HeartbeatAck{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[23]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1882,7 +1948,7 @@ func (x *HeartbeatAck) String() string {
 func (*HeartbeatAck) ProtoMessage() {}
 
 func (x *HeartbeatAck) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[23]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1895,7 +1961,7 @@ func (x *HeartbeatAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HeartbeatAck.ProtoReflect.Descriptor instead.
 func (*HeartbeatAck) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{23}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *HeartbeatAck) GetSeq() uint64 {
@@ -1932,7 +1998,7 @@ type LeaseValidity struct {
 
 func (x *LeaseValidity) Reset() {
 	*x = LeaseValidity{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[24]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1944,7 +2010,7 @@ func (x *LeaseValidity) String() string {
 func (*LeaseValidity) ProtoMessage() {}
 
 func (x *LeaseValidity) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[24]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1957,7 +2023,7 @@ func (x *LeaseValidity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaseValidity.ProtoReflect.Descriptor instead.
 func (*LeaseValidity) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{24}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LeaseValidity) GetLeaseId() string {
@@ -1989,7 +2055,7 @@ type Lost struct {
 
 func (x *Lost) Reset() {
 	*x = Lost{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[25]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2001,7 +2067,7 @@ func (x *Lost) String() string {
 func (*Lost) ProtoMessage() {}
 
 func (x *Lost) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[25]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2014,7 +2080,7 @@ func (x *Lost) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lost.ProtoReflect.Descriptor instead.
 func (*Lost) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{25}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Lost) GetResource() string {
@@ -2053,7 +2119,7 @@ type Released struct {
 
 func (x *Released) Reset() {
 	*x = Released{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[26]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2065,7 +2131,7 @@ func (x *Released) String() string {
 func (*Released) ProtoMessage() {}
 
 func (x *Released) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[26]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2078,7 +2144,7 @@ func (x *Released) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Released.ProtoReflect.Descriptor instead.
 func (*Released) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{26}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Released) GetResource() string {
@@ -2114,7 +2180,7 @@ type Draining struct {
 
 func (x *Draining) Reset() {
 	*x = Draining{}
-	mi := &file_stormlock_v1_lock_proto_msgTypes[27]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2192,7 @@ func (x *Draining) String() string {
 func (*Draining) ProtoMessage() {}
 
 func (x *Draining) ProtoReflect() protoreflect.Message {
-	mi := &file_stormlock_v1_lock_proto_msgTypes[27]
+	mi := &file_stormlock_v1_lock_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2205,7 @@ func (x *Draining) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draining.ProtoReflect.Descriptor instead.
 func (*Draining) Descriptor() ([]byte, []int) {
-	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{27}
+	return file_stormlock_v1_lock_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Draining) GetResumeWithin() *durationpb.Duration {
@@ -2208,10 +2274,16 @@ const file_stormlock_v1_lock_proto_rawDesc = "" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"c\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xa5\x01\n" +
 	"\fListResponse\x12+\n" +
 	"\x06leases\x18\x01 \x03(\v2\x13.stormlock.v1.LeaseR\x06leases\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"7\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12@\n" +
+	"\n" +
+	"unreadable\x18\x03 \x03(\v2 .stormlock.v1.UnreadableResourceR\n" +
+	"unreadable\"J\n" +
+	"\x12UnreadableResource\x12\x1a\n" +
+	"\bresource\x18\x01 \x01(\tR\bresource\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"7\n" +
 	"\bLockHeld\x12+\n" +
 	"\x06holder\x18\x01 \x01(\v2\x13.stormlock.v1.LeaseR\x06holder\"\xf0\x01\n" +
 	"\vHoldRequest\x125\n" +
@@ -2322,7 +2394,7 @@ func file_stormlock_v1_lock_proto_rawDescGZIP() []byte {
 }
 
 var file_stormlock_v1_lock_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_stormlock_v1_lock_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_stormlock_v1_lock_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_stormlock_v1_lock_proto_goTypes = []any{
 	(ReleaseOutcome)(0),           // 0: stormlock.v1.ReleaseOutcome
 	(DenialReason)(0),             // 1: stormlock.v1.DenialReason
@@ -2340,87 +2412,89 @@ var file_stormlock_v1_lock_proto_goTypes = []any{
 	(*IsHeldResponse)(nil),        // 13: stormlock.v1.IsHeldResponse
 	(*ListRequest)(nil),           // 14: stormlock.v1.ListRequest
 	(*ListResponse)(nil),          // 15: stormlock.v1.ListResponse
-	(*LockHeld)(nil),              // 16: stormlock.v1.LockHeld
-	(*HoldRequest)(nil),           // 17: stormlock.v1.HoldRequest
-	(*HoldAcquire)(nil),           // 18: stormlock.v1.HoldAcquire
-	(*HoldResume)(nil),            // 19: stormlock.v1.HoldResume
-	(*HoldRelease)(nil),           // 20: stormlock.v1.HoldRelease
-	(*Heartbeat)(nil),             // 21: stormlock.v1.Heartbeat
-	(*HoldResponse)(nil),          // 22: stormlock.v1.HoldResponse
-	(*Queued)(nil),                // 23: stormlock.v1.Queued
-	(*Granted)(nil),               // 24: stormlock.v1.Granted
-	(*Denied)(nil),                // 25: stormlock.v1.Denied
-	(*HeartbeatAck)(nil),          // 26: stormlock.v1.HeartbeatAck
-	(*LeaseValidity)(nil),         // 27: stormlock.v1.LeaseValidity
-	(*Lost)(nil),                  // 28: stormlock.v1.Lost
-	(*Released)(nil),              // 29: stormlock.v1.Released
-	(*Draining)(nil),              // 30: stormlock.v1.Draining
-	nil,                           // 31: stormlock.v1.Lease.LabelsEntry
-	nil,                           // 32: stormlock.v1.AcquireRequest.LabelsEntry
-	nil,                           // 33: stormlock.v1.HoldAcquire.LabelsEntry
-	(*timestamppb.Timestamp)(nil), // 34: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 35: google.protobuf.Duration
+	(*UnreadableResource)(nil),    // 16: stormlock.v1.UnreadableResource
+	(*LockHeld)(nil),              // 17: stormlock.v1.LockHeld
+	(*HoldRequest)(nil),           // 18: stormlock.v1.HoldRequest
+	(*HoldAcquire)(nil),           // 19: stormlock.v1.HoldAcquire
+	(*HoldResume)(nil),            // 20: stormlock.v1.HoldResume
+	(*HoldRelease)(nil),           // 21: stormlock.v1.HoldRelease
+	(*Heartbeat)(nil),             // 22: stormlock.v1.Heartbeat
+	(*HoldResponse)(nil),          // 23: stormlock.v1.HoldResponse
+	(*Queued)(nil),                // 24: stormlock.v1.Queued
+	(*Granted)(nil),               // 25: stormlock.v1.Granted
+	(*Denied)(nil),                // 26: stormlock.v1.Denied
+	(*HeartbeatAck)(nil),          // 27: stormlock.v1.HeartbeatAck
+	(*LeaseValidity)(nil),         // 28: stormlock.v1.LeaseValidity
+	(*Lost)(nil),                  // 29: stormlock.v1.Lost
+	(*Released)(nil),              // 30: stormlock.v1.Released
+	(*Draining)(nil),              // 31: stormlock.v1.Draining
+	nil,                           // 32: stormlock.v1.Lease.LabelsEntry
+	nil,                           // 33: stormlock.v1.AcquireRequest.LabelsEntry
+	nil,                           // 34: stormlock.v1.HoldAcquire.LabelsEntry
+	(*timestamppb.Timestamp)(nil), // 35: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 36: google.protobuf.Duration
 }
 var file_stormlock_v1_lock_proto_depIdxs = []int32{
-	34, // 0: stormlock.v1.Lease.create_time:type_name -> google.protobuf.Timestamp
-	34, // 1: stormlock.v1.Lease.expire_time:type_name -> google.protobuf.Timestamp
-	35, // 2: stormlock.v1.Lease.ttl:type_name -> google.protobuf.Duration
-	35, // 3: stormlock.v1.Lease.valid_for:type_name -> google.protobuf.Duration
-	31, // 4: stormlock.v1.Lease.labels:type_name -> stormlock.v1.Lease.LabelsEntry
-	35, // 5: stormlock.v1.AcquireRequest.ttl:type_name -> google.protobuf.Duration
-	35, // 6: stormlock.v1.AcquireRequest.wait:type_name -> google.protobuf.Duration
-	32, // 7: stormlock.v1.AcquireRequest.labels:type_name -> stormlock.v1.AcquireRequest.LabelsEntry
+	35, // 0: stormlock.v1.Lease.create_time:type_name -> google.protobuf.Timestamp
+	35, // 1: stormlock.v1.Lease.expire_time:type_name -> google.protobuf.Timestamp
+	36, // 2: stormlock.v1.Lease.ttl:type_name -> google.protobuf.Duration
+	36, // 3: stormlock.v1.Lease.valid_for:type_name -> google.protobuf.Duration
+	32, // 4: stormlock.v1.Lease.labels:type_name -> stormlock.v1.Lease.LabelsEntry
+	36, // 5: stormlock.v1.AcquireRequest.ttl:type_name -> google.protobuf.Duration
+	36, // 6: stormlock.v1.AcquireRequest.wait:type_name -> google.protobuf.Duration
+	33, // 7: stormlock.v1.AcquireRequest.labels:type_name -> stormlock.v1.AcquireRequest.LabelsEntry
 	3,  // 8: stormlock.v1.AcquireResponse.lease:type_name -> stormlock.v1.Lease
-	35, // 9: stormlock.v1.RenewRequest.ttl:type_name -> google.protobuf.Duration
+	36, // 9: stormlock.v1.RenewRequest.ttl:type_name -> google.protobuf.Duration
 	3,  // 10: stormlock.v1.RenewResponse.lease:type_name -> stormlock.v1.Lease
 	0,  // 11: stormlock.v1.ReleaseResponse.outcome:type_name -> stormlock.v1.ReleaseOutcome
 	3,  // 12: stormlock.v1.CurrentResponse.lease:type_name -> stormlock.v1.Lease
 	3,  // 13: stormlock.v1.ListResponse.leases:type_name -> stormlock.v1.Lease
-	3,  // 14: stormlock.v1.LockHeld.holder:type_name -> stormlock.v1.Lease
-	18, // 15: stormlock.v1.HoldRequest.acquire:type_name -> stormlock.v1.HoldAcquire
-	19, // 16: stormlock.v1.HoldRequest.resume:type_name -> stormlock.v1.HoldResume
-	20, // 17: stormlock.v1.HoldRequest.release:type_name -> stormlock.v1.HoldRelease
-	21, // 18: stormlock.v1.HoldRequest.heartbeat:type_name -> stormlock.v1.Heartbeat
-	35, // 19: stormlock.v1.HoldAcquire.ttl:type_name -> google.protobuf.Duration
-	35, // 20: stormlock.v1.HoldAcquire.wait:type_name -> google.protobuf.Duration
-	33, // 21: stormlock.v1.HoldAcquire.labels:type_name -> stormlock.v1.HoldAcquire.LabelsEntry
-	23, // 22: stormlock.v1.HoldResponse.queued:type_name -> stormlock.v1.Queued
-	24, // 23: stormlock.v1.HoldResponse.granted:type_name -> stormlock.v1.Granted
-	25, // 24: stormlock.v1.HoldResponse.denied:type_name -> stormlock.v1.Denied
-	26, // 25: stormlock.v1.HoldResponse.heartbeat_ack:type_name -> stormlock.v1.HeartbeatAck
-	28, // 26: stormlock.v1.HoldResponse.lost:type_name -> stormlock.v1.Lost
-	29, // 27: stormlock.v1.HoldResponse.released:type_name -> stormlock.v1.Released
-	30, // 28: stormlock.v1.HoldResponse.draining:type_name -> stormlock.v1.Draining
-	3,  // 29: stormlock.v1.Queued.holder:type_name -> stormlock.v1.Lease
-	35, // 30: stormlock.v1.Queued.ttl:type_name -> google.protobuf.Duration
-	3,  // 31: stormlock.v1.Granted.lease:type_name -> stormlock.v1.Lease
-	35, // 32: stormlock.v1.Granted.valid_for:type_name -> google.protobuf.Duration
-	1,  // 33: stormlock.v1.Denied.reason:type_name -> stormlock.v1.DenialReason
-	3,  // 34: stormlock.v1.Denied.holder:type_name -> stormlock.v1.Lease
-	27, // 35: stormlock.v1.HeartbeatAck.behind:type_name -> stormlock.v1.LeaseValidity
-	35, // 36: stormlock.v1.LeaseValidity.valid_for:type_name -> google.protobuf.Duration
-	2,  // 37: stormlock.v1.Lost.cause:type_name -> stormlock.v1.LossCause
-	0,  // 38: stormlock.v1.Released.outcome:type_name -> stormlock.v1.ReleaseOutcome
-	35, // 39: stormlock.v1.Draining.resume_within:type_name -> google.protobuf.Duration
-	4,  // 40: stormlock.v1.LockService.Acquire:input_type -> stormlock.v1.AcquireRequest
-	6,  // 41: stormlock.v1.LockService.Renew:input_type -> stormlock.v1.RenewRequest
-	8,  // 42: stormlock.v1.LockService.Release:input_type -> stormlock.v1.ReleaseRequest
-	10, // 43: stormlock.v1.LockService.Current:input_type -> stormlock.v1.CurrentRequest
-	12, // 44: stormlock.v1.LockService.IsHeld:input_type -> stormlock.v1.IsHeldRequest
-	17, // 45: stormlock.v1.LockService.Hold:input_type -> stormlock.v1.HoldRequest
-	14, // 46: stormlock.v1.LockService.List:input_type -> stormlock.v1.ListRequest
-	5,  // 47: stormlock.v1.LockService.Acquire:output_type -> stormlock.v1.AcquireResponse
-	7,  // 48: stormlock.v1.LockService.Renew:output_type -> stormlock.v1.RenewResponse
-	9,  // 49: stormlock.v1.LockService.Release:output_type -> stormlock.v1.ReleaseResponse
-	11, // 50: stormlock.v1.LockService.Current:output_type -> stormlock.v1.CurrentResponse
-	13, // 51: stormlock.v1.LockService.IsHeld:output_type -> stormlock.v1.IsHeldResponse
-	22, // 52: stormlock.v1.LockService.Hold:output_type -> stormlock.v1.HoldResponse
-	15, // 53: stormlock.v1.LockService.List:output_type -> stormlock.v1.ListResponse
-	47, // [47:54] is the sub-list for method output_type
-	40, // [40:47] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	16, // 14: stormlock.v1.ListResponse.unreadable:type_name -> stormlock.v1.UnreadableResource
+	3,  // 15: stormlock.v1.LockHeld.holder:type_name -> stormlock.v1.Lease
+	19, // 16: stormlock.v1.HoldRequest.acquire:type_name -> stormlock.v1.HoldAcquire
+	20, // 17: stormlock.v1.HoldRequest.resume:type_name -> stormlock.v1.HoldResume
+	21, // 18: stormlock.v1.HoldRequest.release:type_name -> stormlock.v1.HoldRelease
+	22, // 19: stormlock.v1.HoldRequest.heartbeat:type_name -> stormlock.v1.Heartbeat
+	36, // 20: stormlock.v1.HoldAcquire.ttl:type_name -> google.protobuf.Duration
+	36, // 21: stormlock.v1.HoldAcquire.wait:type_name -> google.protobuf.Duration
+	34, // 22: stormlock.v1.HoldAcquire.labels:type_name -> stormlock.v1.HoldAcquire.LabelsEntry
+	24, // 23: stormlock.v1.HoldResponse.queued:type_name -> stormlock.v1.Queued
+	25, // 24: stormlock.v1.HoldResponse.granted:type_name -> stormlock.v1.Granted
+	26, // 25: stormlock.v1.HoldResponse.denied:type_name -> stormlock.v1.Denied
+	27, // 26: stormlock.v1.HoldResponse.heartbeat_ack:type_name -> stormlock.v1.HeartbeatAck
+	29, // 27: stormlock.v1.HoldResponse.lost:type_name -> stormlock.v1.Lost
+	30, // 28: stormlock.v1.HoldResponse.released:type_name -> stormlock.v1.Released
+	31, // 29: stormlock.v1.HoldResponse.draining:type_name -> stormlock.v1.Draining
+	3,  // 30: stormlock.v1.Queued.holder:type_name -> stormlock.v1.Lease
+	36, // 31: stormlock.v1.Queued.ttl:type_name -> google.protobuf.Duration
+	3,  // 32: stormlock.v1.Granted.lease:type_name -> stormlock.v1.Lease
+	36, // 33: stormlock.v1.Granted.valid_for:type_name -> google.protobuf.Duration
+	1,  // 34: stormlock.v1.Denied.reason:type_name -> stormlock.v1.DenialReason
+	3,  // 35: stormlock.v1.Denied.holder:type_name -> stormlock.v1.Lease
+	28, // 36: stormlock.v1.HeartbeatAck.behind:type_name -> stormlock.v1.LeaseValidity
+	36, // 37: stormlock.v1.LeaseValidity.valid_for:type_name -> google.protobuf.Duration
+	2,  // 38: stormlock.v1.Lost.cause:type_name -> stormlock.v1.LossCause
+	0,  // 39: stormlock.v1.Released.outcome:type_name -> stormlock.v1.ReleaseOutcome
+	36, // 40: stormlock.v1.Draining.resume_within:type_name -> google.protobuf.Duration
+	4,  // 41: stormlock.v1.LockService.Acquire:input_type -> stormlock.v1.AcquireRequest
+	6,  // 42: stormlock.v1.LockService.Renew:input_type -> stormlock.v1.RenewRequest
+	8,  // 43: stormlock.v1.LockService.Release:input_type -> stormlock.v1.ReleaseRequest
+	10, // 44: stormlock.v1.LockService.Current:input_type -> stormlock.v1.CurrentRequest
+	12, // 45: stormlock.v1.LockService.IsHeld:input_type -> stormlock.v1.IsHeldRequest
+	18, // 46: stormlock.v1.LockService.Hold:input_type -> stormlock.v1.HoldRequest
+	14, // 47: stormlock.v1.LockService.List:input_type -> stormlock.v1.ListRequest
+	5,  // 48: stormlock.v1.LockService.Acquire:output_type -> stormlock.v1.AcquireResponse
+	7,  // 49: stormlock.v1.LockService.Renew:output_type -> stormlock.v1.RenewResponse
+	9,  // 50: stormlock.v1.LockService.Release:output_type -> stormlock.v1.ReleaseResponse
+	11, // 51: stormlock.v1.LockService.Current:output_type -> stormlock.v1.CurrentResponse
+	13, // 52: stormlock.v1.LockService.IsHeld:output_type -> stormlock.v1.IsHeldResponse
+	23, // 53: stormlock.v1.LockService.Hold:output_type -> stormlock.v1.HoldResponse
+	15, // 54: stormlock.v1.LockService.List:output_type -> stormlock.v1.ListResponse
+	48, // [48:55] is the sub-list for method output_type
+	41, // [41:48] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_stormlock_v1_lock_proto_init() }
@@ -2428,13 +2502,13 @@ func file_stormlock_v1_lock_proto_init() {
 	if File_stormlock_v1_lock_proto != nil {
 		return
 	}
-	file_stormlock_v1_lock_proto_msgTypes[14].OneofWrappers = []any{
+	file_stormlock_v1_lock_proto_msgTypes[15].OneofWrappers = []any{
 		(*HoldRequest_Acquire)(nil),
 		(*HoldRequest_Resume)(nil),
 		(*HoldRequest_Release)(nil),
 		(*HoldRequest_Heartbeat)(nil),
 	}
-	file_stormlock_v1_lock_proto_msgTypes[19].OneofWrappers = []any{
+	file_stormlock_v1_lock_proto_msgTypes[20].OneofWrappers = []any{
 		(*HoldResponse_Queued)(nil),
 		(*HoldResponse_Granted)(nil),
 		(*HoldResponse_Denied)(nil),
@@ -2449,7 +2523,7 @@ func file_stormlock_v1_lock_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stormlock_v1_lock_proto_rawDesc), len(file_stormlock_v1_lock_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -109,7 +109,9 @@ type LockServiceClient interface {
 	// stream.
 	Hold(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HoldRequest, HoldResponse], error)
 	// List pages through the leases that are held now, ordered by the bytes of their
-	// resources' names. Pages are not one snapshot. Lease ids are left empty.
+	// resources' names. Pages are not one snapshot. Lease ids are left empty. What
+	// another program has put in the store where a lease should be is told as
+	// unreadable, and hides no lease.
 	//
 	// Errors: INVALID_ARGUMENT `INVALID_FIELD`.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
@@ -255,7 +257,9 @@ type LockServiceServer interface {
 	// stream.
 	Hold(grpc.BidiStreamingServer[HoldRequest, HoldResponse]) error
 	// List pages through the leases that are held now, ordered by the bytes of their
-	// resources' names. Pages are not one snapshot. Lease ids are left empty.
+	// resources' names. Pages are not one snapshot. Lease ids are left empty. What
+	// another program has put in the store where a lease should be is told as
+	// unreadable, and hides no lease.
 	//
 	// Errors: INVALID_ARGUMENT `INVALID_FIELD`.
 	List(context.Context, *ListRequest) (*ListResponse, error)

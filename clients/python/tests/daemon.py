@@ -8,4 +8,7 @@ SERVER = os.environ.get("STORMLOCK_TEST_SERVER", "")
 TLS_SERVER = os.environ.get("STORMLOCK_TEST_TLS_SERVER", "")
 TLS_FILES = os.environ.get("STORMLOCK_TEST_TLS_FILES", "")
 
+#: The file of its embedded store.
+STORE = os.environ.get("STORMLOCK_TEST_STORE", "")
+
 needs_daemon = unittest.skipIf(SERVER == "", "needs a daemon: STORMLOCK_TEST_SERVER")

@@ -1,9 +1,11 @@
 import os
 import signal
+import sqlite3
 import threading
 import time
 import unittest
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any, List
 from unittest import mock
@@ -27,7 +29,7 @@ from stormlock_client._order import Loss
 from stormlock_client._threads import KeeperThread
 from stormlock_client._wish import Wish
 
-from .daemon import SERVER, TLS_FILES, TLS_SERVER, needs_daemon
+from .daemon import SERVER, STORE, TLS_FILES, TLS_SERVER, needs_daemon
 from .door import Door
 
 
@@ -243,6 +245,18 @@ class TestClient(unittest.TestCase):
         holds = [self.ann.hold(name, ttl=60) for name in names]
         self.assertTrue(all(lease.held for lease in holds))
         self.assertEqual([each.resource for each in self.bob.list(self.name)], names)
+
+    def test_what_a_list_cannot_read_is_told_after_the_rest(self) -> None:
+        for name in ("a", "b", "c"):
+            self.ann.acquire(f"{self.name}/{name}", ttl=60)
+        with closing(sqlite3.connect(STORE, timeout=10, isolation_level=None)) as store:
+            foreign = f"{self.name}/b".encode()
+            store.execute("UPDATE leases SET labels = 'none' WHERE resource = ?", (foreign,))
+        listed = self.bob.list(self.name)
+        self.assertEqual(next(listed).resource, f"{self.name}/a")
+        self.assertEqual(next(listed).resource, f"{self.name}/c")
+        with self.assertRaisesRegex(Unavailable, f"{self.name}/b.*not written by Stormlock"):
+            next(listed)
 
     def test_what_is_wrong_is_named(self) -> None:
         for wrong in (

@@ -16,7 +16,7 @@ from ._clock import system_clock
 from ._errors import LeaseLost, LockHeld, StormlockError
 from ._hold import Hold
 from ._holding import OnQueued
-from ._lease import Lease, lease_from
+from ._lease import Lease
 from ._order import Outcome
 from ._questions import Question
 
@@ -100,14 +100,15 @@ class Client(Asking):
         return self._ask(questions.is_held(resource, lease_id))
 
     def list(self, prefix: str = "") -> Iterator[Lease]:
-        """All leases held now on resources that begin so, in the order of their names' bytes."""
-        page_token = ""
-        while True:
-            page = self._ask(questions.page(prefix, page_token))
-            yield from (lease_from(lease) for lease in page.leases)
-            page_token = page.next_page_token
-            if page_token == "":
-                return
+        """
+        All leases held now on resources that begin so, in the order of their names' bytes. What
+        another program has put in the store where a lease should be ends it as `Unavailable`, after
+        all that can be read.
+        """
+        pages = questions.Pages(prefix)
+        while (question := pages.next()) is not None:
+            yield from pages.read(self._ask(question))
+        pages.check()
 
     def close(self) -> None:
         """Releases what is held by `hold`, gives up what is waited for, closes the connections."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Generic, NoReturn, Optional, Type, TypeVar
+from typing import Any, Callable, Generic, List, NoReturn, Optional, Type, TypeVar
 
 from google.protobuf.message import Message
 
 from ._calls import Granted, granted_by
 from ._clock import system_clock
-from ._errors import StormlockError
+from ._errors import StormlockError, Unavailable
 from ._gen import lock_pb2 as pb
 from ._lease import Lease, duration_of, lease_from
 from ._order import Outcome, check_seconds
@@ -83,6 +83,28 @@ def is_held(resource: str, lease_id: str) -> Question[bool]:
     return Question("IsHeld", request, pb.IsHeldResponse, lambda reply, _: reply.held)
 
 
-def page(prefix: str, token: str) -> Question[pb.ListResponse]:
-    request = pb.ListRequest(prefix=prefix, page_size=PAGE, page_token=token)
-    return Question("List", request, pb.ListResponse, lambda reply, _: reply)
+class Pages:
+    """A list, page by page, and what of it cannot be read."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._token: Optional[str] = ""
+        self._unreadable = ""
+
+    def next(self) -> Optional[Question[pb.ListResponse]]:
+        """What to ask next; None after the last page."""
+        if self._token is None:
+            return None
+        request = pb.ListRequest(prefix=self._prefix, page_size=PAGE, page_token=self._token)
+        return Question("List", request, pb.ListResponse, lambda reply, _: reply)
+
+    def read(self, page: pb.ListResponse) -> List[Lease]:
+        self._token = page.next_page_token or None
+        if page.unreadable and self._unreadable == "":
+            self._unreadable = page.unreadable[0].message
+        return [lease_from(lease) for lease in page.leases]
+
+    def check(self) -> None:
+        """Raises what could not be read, if anything."""
+        if self._unreadable != "":
+            raise Unavailable(self._unreadable)

@@ -29,7 +29,7 @@ from ._clock import system_clock
 from ._environment import Settings, settled
 from ._errors import LeaseLost, LockHeld, StormlockError
 from ._holding import OnQueued
-from ._lease import Lease, lease_from
+from ._lease import Lease
 from ._order import Order, Outcome
 from ._questions import Question
 
@@ -106,15 +106,16 @@ class Client(Asking):
         return await self._ask(questions.is_held(resource, lease_id))
 
     async def list(self, prefix: str = "") -> AsyncIterator[Lease]:
-        """All leases held now on resources that begin so, in the order of their names' bytes."""
-        page_token = ""
-        while True:
-            page = await self._ask(questions.page(prefix, page_token))
-            for lease in page.leases:
-                yield lease_from(lease)
-            page_token = page.next_page_token
-            if page_token == "":
-                return
+        """
+        All leases held now on resources that begin so, in the order of their names' bytes. What
+        another program has put in the store where a lease should be ends it as `Unavailable`, after
+        all that can be read.
+        """
+        pages = questions.Pages(prefix)
+        while (question := pages.next()) is not None:
+            for lease in pages.read(await self._ask(question)):
+                yield lease
+        pages.check()
 
     async def close(self) -> None:
         """Releases what is held by `hold`, gives up what is waited for, closes the connections."""

@@ -177,12 +177,22 @@ class ListRequest(_message.Message):
     def __init__(self, prefix: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListResponse(_message.Message):
-    __slots__ = ("leases", "next_page_token")
+    __slots__ = ("leases", "next_page_token", "unreadable")
     LEASES_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UNREADABLE_FIELD_NUMBER: _ClassVar[int]
     leases: _containers.RepeatedCompositeFieldContainer[Lease]
     next_page_token: str
-    def __init__(self, leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    unreadable: _containers.RepeatedCompositeFieldContainer[UnreadableResource]
+    def __init__(self, leases: _Optional[_Iterable[_Union[Lease, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., unreadable: _Optional[_Iterable[_Union[UnreadableResource, _Mapping]]] = ...) -> None: ...
+
+class UnreadableResource(_message.Message):
+    __slots__ = ("resource", "message")
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    resource: str
+    message: str
+    def __init__(self, resource: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class LockHeld(_message.Message):
     __slots__ = ("holder",)
