@@ -106,6 +106,15 @@ export class BaseScene implements AsyncDisposable {
     );
   }
 
+  /** What has happened on the node, and what its daemons have said: for whoever reads a failure. */
+  story(): string {
+    const said = this.deployment.pods.flatMap((pod) => [
+      `${pod.name}:`,
+      ...pod.linesOf("stormlock").map((line) => `  ${line}`),
+    ]);
+    return [...this.node.events, ...said].join("\n");
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return disposeOf(this.#owned);
   }

@@ -24,6 +24,7 @@ interface Member {
   readonly pod: PlayPod;
   readonly revision: string;
   readySinceMs: number | undefined;
+  hasBeenReady: boolean;
 }
 
 export class PlayDeployment implements AsyncDisposable {
@@ -58,6 +59,14 @@ export class PlayDeployment implements AsyncDisposable {
   /** How many of its pods are ready and go on. */
   get ready(): number {
     return this.#standing.filter(({ pod }) => pod.isReady).length;
+  }
+
+  /**
+   * How many of its pods have become ready and go on. One that says for a while that its store is
+   * slow counts: nobody has taken it away.
+   */
+  get up(): number {
+    return this.#standing.filter(({ hasBeenReady }) => hasBeenReady).length;
   }
 
   /** D2: how many there must be, whatever happens. */
@@ -98,10 +107,11 @@ export class PlayDeployment implements AsyncDisposable {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      for (const member of this.#members)
-        member.readySinceMs = member.pod.isReady
-          ? (member.readySinceMs ??= performance.now())
-          : undefined;
+      for (const member of this.#members) {
+        const { isReady } = member.pod;
+        member.hasBeenReady ||= isReady;
+        member.readySinceMs = isReady ? (member.readySinceMs ?? performance.now()) : undefined;
+      }
       await this.#reconcile();
       await sleep(LOOK_EVERY_MS);
     }
@@ -147,7 +157,12 @@ export class PlayDeployment implements AsyncDisposable {
       labels: this.#spec.template.metadata.labels,
       ...(secrets === undefined ? {} : { secrets }),
     });
-    this.#members.push({ pod, revision: this.#revision, readySinceMs: undefined });
+    this.#members.push({
+      pod,
+      revision: this.#revision,
+      readySinceMs: undefined,
+      hasBeenReady: false,
+    });
   }
 
   #remove(member: Member): void {
