@@ -83,7 +83,10 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
       if (performance.now() > endsMs) throw new Error(scene.story());
       await pause(LOOK_EVERY_MS);
     }
-    // Nobody lives on what a daemon has kept that is gone.
+  }
+
+  /** And nobody lives on what a daemon has kept that is gone. */
+  async function expectAllToGoOn(): Promise<void> {
     const at = await scene.held();
     const areRenewed = async (): Promise<boolean> =>
       [...(await scene.held())].every(
@@ -129,6 +132,7 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
       expect(old).toHaveLength(3);
       deployment.restart();
       await untilNothingIsLost(() => deployment.isSettled, ROLLED_WITHIN_MS);
+      await expectAllToGoOn();
       expect(deployment.pods.filter((pod) => old.includes(pod))).toEqual([]);
       for (const { name } of old) {
         const own = node.events.filter((event) => event.startsWith(`${name}/stormlock `));
@@ -168,6 +172,7 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
       expect(deployment.isSettled).toBe(false);
       deployment.update((spec) => spec);
       await untilNothingIsLost(() => deployment.isSettled, ROLLED_WITHIN_MS);
+      await expectAllToGoOn();
       expect(new Set(deployment.pods)).toEqual(new Set(old));
     },
     MADE_WITHIN_MS,

@@ -91,7 +91,7 @@ it("has types that a program of its user compiles with", async () => {
 
 const title = absent === undefined ? "" : ` (skipped: ${absent})`;
 describe.skipIf(absent !== undefined)(`installed${title}`, () => {
-  it.each(VERSIONS)(
+  it.concurrent.each(VERSIONS)(
     "runs on Node %s, command and library",
     async (version) => {
       const node = await nodeOf(version);
