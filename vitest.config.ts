@@ -55,7 +55,7 @@ const PROJECTS: readonly Project[] = [
     workers: 1,
   },
   { name: "clients", turn: 6, folders: ["../clients"], timeoutMs: 60_000, workers: 1 },
-  { name: "deploy", turn: 7, folders: ["../deploy"], timeoutMs: 120_000, workers: 1 },
+  { name: "deploy", turn: 7, folders: ["../deploy"], timeoutMs: 120_000, workers: 3 },
 ];
 
 export default defineConfig({

@@ -1,6 +1,6 @@
 // The job gate, played as a kubelet would.
 
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import type { PlayPod } from "./play/pod.js";
 import type { PodSpec } from "./play/model.js";
 import { isSkipped, MADE_WITHIN_MS, needs, RecipeScene } from "./scene.js";
@@ -26,20 +26,15 @@ const changed =
     containers: spec.containers.map((each) => ({ ...each, args: [script] })),
   });
 
-describe(`a Job behind the gate${needs}`, () => {
-  let scene: RecipeScene;
-  afterEach(async () => {
-    if (!isSkipped) await scene[Symbol.asyncDispose]();
-  });
-  const open = async (): Promise<readonly string[]> => {
-    scene = await RecipeScene.open("recipes/job-gate", "Job");
-    return scene.node.events;
-  };
+const open = (): Promise<RecipeScene> => RecipeScene.open("recipes/job-gate", "Job");
 
+// Each has a node of its own, and mostly waits.
+describe(`a Job behind the gate${needs}`, { concurrent: true }, () => {
   test(
     "waits until the container of the one before has ended, and has a greater token",
-    async () => {
-      const events = await open();
+    async ({ expect }) => {
+      await using scene = await open();
+      const { events } = scene.node;
       const first = await scene.pod("first");
       await expect.poll(() => events, SOON).toContain("first/job started");
       const second = await scene.pod("second");
@@ -56,13 +51,15 @@ describe(`a Job behind the gate${needs}`, () => {
     MADE_WITHIN_MS,
   );
 
-  test.each([
+  test.for([
     ["fails", "sleep 3; exit 3", undefined, 3],
     ["is killed", "sleep 1000 & wait $!", "SIGKILL", 137],
   ] as const)(
     "begins at once when the container of the one before %s",
-    async (_how, script, signal, code) => {
-      const events = await open();
+    { timeout: MADE_WITHIN_MS },
+    async ([, script, signal, code], { expect }) => {
+      await using scene = await open();
+      const { events } = scene.node;
       const first = await scene.pod("first", changed(script));
       await expect.poll(() => events, SOON).toContain("first/job started");
       const second = await scene.pod("second", changed("echo mine"));
@@ -75,13 +72,13 @@ describe(`a Job behind the gate${needs}`, () => {
       );
       expect(events).toContain("first/lock ended 0");
     },
-    MADE_WITHIN_MS,
   );
 
   test(
     "is ended when its lock is lost, and fails",
-    async () => {
-      const events = await open();
+    async ({ expect }) => {
+      await using scene = await open();
+      const { events } = scene.node;
       const script = 'trap "exit 143" TERM; sleep 1000 & wait $!';
       const only = await scene.pod("only", changed(script, "4s"));
       await expect.poll(() => events, SOON).toContain("only/job started");
@@ -96,8 +93,9 @@ describe(`a Job behind the gate${needs}`, () => {
 
   test(
     "that is deleted while it waits leaves the queue, and has run nothing",
-    async () => {
-      const events = await open();
+    async ({ expect }) => {
+      await using scene = await open();
+      const { events } = scene.node;
       const first = await scene.pod("first", changed("sleep 1000 & wait $!"));
       await expect.poll(() => events, SOON).toContain("first/job started");
       const second = await scene.pod("second");

@@ -1,9 +1,17 @@
 // What users apply: rendered, valid by the API's own schemas, and as the documentation says.
 
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { LIVENESS } from "../../src/rpc/grpc/door.js";
+import { DRAIN_MS } from "../../src/rpc/serve.js";
 import { isCi } from "../../test/support/ci.js";
 import { CliHome } from "../../test/support/cli.js";
 import { blocksOf } from "../../test/support/doc-page.js";
@@ -13,8 +21,10 @@ import {
   onlyOf,
   podSpecOf,
   type Container,
+  type DeploymentSpec,
   type Manifest,
   type PodSpec,
+  type ServiceSpec,
 } from "./play/model.js";
 import {
   checked,
@@ -107,7 +117,10 @@ describe(`the manifests${missing === undefined ? "" : ` (needs: ${missing})`}`, 
           readOnlyRootFilesystem: true,
           capabilities: { drop: ["ALL"] },
         });
-        expect(container.resources?.limits, container.name).toHaveProperty("memory");
+        const { requests = {}, limits = {} } = container.resources ?? {};
+        expect(Object.keys(requests).toSorted(), container.name).toEqual(["cpu", "memory"]);
+        // Who is throttled answers late.
+        expect(Object.keys(limits), container.name).toEqual(["memory"]);
         expect(container.image, container.name).toMatch(/:\d+\.\d+\.\d+(?:-\w+)?$/u);
       }
     }
@@ -182,9 +195,78 @@ describe(`the manifests${missing === undefined ? "" : ` (needs: ${missing})`}`, 
 
   test.each(OVERLAYS)("%s leaves more time to stop than stopping takes", (folder) => {
     const spec = podSpecOf(of(folder), "Deployment");
-    const drainSeconds = 10;
     const preStopSeconds = spec.containers[0]?.lifecycle?.preStop?.sleep?.seconds ?? 0;
-    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(drainSeconds + preStopSeconds);
+    const goneAfterSeconds = preStopSeconds + DRAIN_MS / 1000;
+    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(goneAfterSeconds);
+    // In a rolling update one goes after the other.
+    const { minReadySeconds } = deploymentOf(folder);
+    expect(minReadySeconds).toBeGreaterThanOrEqual(goneAfterSeconds);
+  });
+
+  test.each(OVERLAYS)("%s goes on with fewer daemons, one at a time", (folder) => {
+    const { replicas, strategy } = deploymentOf(folder);
+    expect(replicas).toBeGreaterThan(1);
+    expect(strategy.rollingUpdate).toEqual({ maxUnavailable: 0, maxSurge: 1 });
+    const budget = onlyOf(of(folder), "PodDisruptionBudget").spec;
+    expect(budget).toMatchObject({ maxUnavailable: 1 });
+  });
+
+  test.each(OVERLAYS)("%s lets in by each port of a Service, and by no other", (folder) => {
+    const services = of(folder).filter(({ kind }) => kind === "Service");
+    const [daemon] = podSpecOf(of(folder), "Deployment").containers;
+    const numbers = services
+      .flatMap(({ spec }) => (spec as unknown as ServiceSpec).ports)
+      .map(({ targetPort }) => daemon?.ports?.find(({ name }) => name === targetPort));
+    const served = new Set(numbers.map((port) => port?.containerPort));
+    const ingress = onlyOf(of(folder), "NetworkPolicy").spec?.["ingress"] as {
+      readonly from: readonly unknown[];
+      readonly ports: readonly { readonly port: number }[];
+    }[];
+    expect(new Set(ingress.flatMap(({ ports }) => ports.map(({ port }) => port)))).toEqual(served);
+    for (const { from } of ingress) expect(from).toHaveLength(1);
+  });
+
+  test.each([...OVERLAYS, ...RECIPES])("%s has no secret in arguments or in the open", (folder) => {
+    for (const { spec } of podsOf(folder)) {
+      for (const { command = [], args = [], env = [], name } of containersOf(spec)) {
+        expect([...command, ...args].join(" "), name).not.toMatch(
+          /passw|secret|:\/\/[^/]*:[^/]*@/iu,
+        );
+        for (const each of env)
+          if (/PASS|SECRET|KEY/u.test(each.name)) expect(each.value, each.name).toBeUndefined();
+      }
+    }
+    for (const { data } of of(folder).filter(({ kind }) => kind === "ConfigMap"))
+      for (const text of Object.values(data ?? {}))
+        expect(text).not.toMatch(/^password = "(?!\$\{)|:\/\/[^/"]*:[^/"]*@/mu);
+  });
+
+  test("of the page's own folder are the overlay's, with its image, configuration and database", async () => {
+    await using home = await CliHome.make();
+    const [text = ""] = blocksOf("docs/kubernetes.md")
+      .map((block) => block.text)
+      .filter((each) => each.startsWith("# kustomization.yaml\n"));
+    symlinkSync(resolve("."), join(home.path, "stormlock"));
+    const own = join(home.path, "own");
+    mkdirSync(own);
+    writeFileSync(join(own, "kustomization.yaml"), text);
+    const config = join(KUBERNETES_HOME, "overlays/postgresql/config.toml");
+    copyFileSync(config, join(own, "config.toml"));
+    const same = (await checked(await rendered(own), VERSIONS)) as Manifest[];
+    const mapOf = (all: readonly Manifest[]): Manifest => onlyOf(all, "ConfigMap");
+    expect(mapOf(same)).toEqual(mapOf(of("overlays/postgresql")));
+    const [daemon] = podSpecOf(same, "Deployment").containers;
+    expect(daemon?.image).toBe("registry.example.com/stormlock:0.1.0");
+    const policy = onlyOf(same, "NetworkPolicy").spec?.["egress"] as { readonly to: unknown }[];
+    expect(policy).toHaveLength(2);
+    expect(policy[1]?.to).toEqual([{ ipBlock: { cidr: "192.0.2.0/24" } }]);
+
+    writeFileSync(join(own, "config.toml"), `${readFileSync(config, "utf8")}# another one\n`);
+    const other = (await checked(await rendered(own), VERSIONS)) as Manifest[];
+    const { name } = mapOf(other).metadata;
+    expect(name).not.toBe(mapOf(same).metadata.name);
+    const [volume] = podSpecOf(other, "Deployment").volumes ?? [];
+    expect(volume?.configMap?.name).toBe(name);
   });
 
   test.each(OVERLAYS)(
@@ -238,6 +320,10 @@ describe(`the manifests${missing === undefined ? "" : ` (needs: ${missing})`}`, 
     },
   );
 });
+
+function deploymentOf(folder: string): DeploymentSpec {
+  return onlyOf(of(folder), "Deployment").spec as unknown as DeploymentSpec;
+}
 
 function wordsOf(container: Container): readonly string[] {
   if (!container.image.startsWith("stormlock:") && container.command === undefined) return [];

@@ -4,6 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isCi } from "../../test/support/ci.js";
 import { CliHome, PROGRAM, type Ended } from "../../test/support/cli.js";
+import { BINARY, missingBinary, prepareBinary } from "../support/binary.js";
 import { podSpecOf, type Manifest, type PodSpec } from "./play/model.js";
 import { missingNamespaces, PlayNode } from "./play/namespaces.js";
 import { PlayPod } from "./play/pod.js";
@@ -15,10 +16,27 @@ export const MADE_WITHIN_MS = 900_000;
 /** The names that recipes call the daemons by. */
 const SERVICES = ["stormlock.stormlock.svc", "stormlock-each.stormlock.svc"];
 
-const missing = missingRenderer() ?? (await missingNamespaces());
+/** Why no pods can be played here; undefined when they can. */
+export const missingPlay = missingRenderer() ?? (await missingNamespaces());
 /** What is said of a play's tests: what they need, where that is missing. */
-export const needs = missing === undefined ? "" : ` (needs: ${missing})`;
-export const isSkipped = missing !== undefined && !isCi;
+export const needs = missingPlay === undefined ? "" : ` (needs: ${missingPlay})`;
+export const isSkipped = missingPlay !== undefined && !isCi;
+
+/**
+ * The single file, which is what the image has; it is built unless it is there. undefined where it
+ * cannot be: then containers run the program with this Node.
+ */
+export async function prepareProgram(): Promise<string | undefined> {
+  if (missingBinary() !== undefined) return undefined;
+  await prepareBinary();
+  return BINARY;
+}
+
+/** What a folder is rendered to. */
+export async function manifestsOf(folder: string): Promise<readonly Manifest[]> {
+  await prepareRenderer();
+  return (await checked(await rendered(folder), [])) as Manifest[];
+}
 
 export class RecipeScene implements AsyncDisposable {
   readonly node: PlayNode;
@@ -41,14 +59,14 @@ export class RecipeScene implements AsyncDisposable {
 
   /** A node with a daemon, for the pods of a folder's Deployment or Job. */
   static async open(folder: string, kind: "Deployment" | "Job"): Promise<RecipeScene> {
-    await prepareRenderer();
-    const manifests = (await checked(await rendered(folder), [])) as Manifest[];
+    const program = await prepareProgram();
+    const manifests = await manifestsOf(folder);
     const home = await CliHome.make();
     await mkdir(join(home.path, "node"));
-    const node = await PlayNode.make(join(home.path, "node"));
+    const node = await PlayNode.make(join(home.path, "node"), program);
     const scene = new RecipeScene(node, home, manifests, podSpecOf(manifests, kind));
     await home.daemon(["--listen", `${node.address}:7420`, "--insecure"], {
-      program: [...node.entering, process.execPath, PROGRAM],
+      program: scene.#program,
       mostMs: MADE_WITHIN_MS,
     });
     node.resolve(Object.fromEntries(SERVICES.map((name) => [name, [node.address]])));
@@ -67,8 +85,13 @@ export class RecipeScene implements AsyncDisposable {
   /** A command line, asked on the node. */
   ask(...argv: readonly string[]): Promise<Ended> {
     return this.#home.run([...argv, "--server", `${this.node.address}:7420`], {
-      program: [...this.node.entering, process.execPath, PROGRAM],
+      program: this.#program,
     });
+  }
+
+  get #program(): readonly string[] {
+    const own = this.node.program;
+    return [...this.node.entering, ...(own === undefined ? [process.execPath, PROGRAM] : [own])];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

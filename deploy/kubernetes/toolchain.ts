@@ -8,6 +8,7 @@ import { rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { missingGo } from "../../clients/go/toolchain.js";
+import { alone } from "../support/alone.js";
 
 /** Where the manifests are. */
 export const KUBERNETES_HOME = resolve("deploy/kubernetes");
@@ -37,7 +38,11 @@ export function missingRenderer(): string | undefined {
 }
 
 /** Makes what renders and checks, unless it is there and made of just these sources. */
-export async function prepareRenderer(): Promise<void> {
+export function prepareRenderer(): Promise<void> {
+  return alone(make);
+}
+
+async function make(): Promise<void> {
   if (isMade()) return;
   await rm(BUILD, { recursive: true, force: true });
   const options = { timeout: MADE_WITHIN_MS };
@@ -57,9 +62,9 @@ export async function prepareRenderer(): Promise<void> {
   await writeFile(STAMP, digest());
 }
 
-/** What `kustomize build` makes of a folder of deploy/kubernetes, as YAML. */
+/** What `kustomize build` makes of a folder, as YAML; one of deploy/kubernetes by its name there. */
 export async function rendered(folder: string): Promise<string> {
-  const { stdout, stderr } = await run(KUSTOMIZE, ["build", join(KUBERNETES_HOME, folder)], {
+  const { stdout, stderr } = await run(KUSTOMIZE, ["build", resolve(KUBERNETES_HOME, folder)], {
     timeout: RENDERED_WITHIN_MS,
   });
   // A warning here is a field that the next version does not know.

@@ -1,7 +1,7 @@
 // A program under `stormlock hold` in its own container, played as a kubelet would.
 
 import { readdirSync, readFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import { isAlive } from "../../test/support/hold-cli.js";
 import type { PlayPod } from "./play/pod.js";
 import { isSkipped, MADE_WITHIN_MS, needs, RecipeScene } from "./scene.js";
@@ -31,18 +31,14 @@ function processesOf(pid: number): readonly number[] {
     .map(Number);
 }
 
-describe(`a program under the wrapper${needs}`, () => {
-  let scene: RecipeScene;
-  beforeEach(async () => {
-    if (!isSkipped) scene = await RecipeScene.open("recipes/wrapper", "Deployment");
-  }, MADE_WITHIN_MS);
-  afterEach(async () => {
-    if (!isSkipped) await scene[Symbol.asyncDispose]();
-  });
+const open = (): Promise<RecipeScene> => RecipeScene.open("recipes/wrapper", "Deployment");
 
+// Each has a node of its own, and mostly waits.
+describe(`a program under the wrapper${needs}`, { concurrent: true }, () => {
   test(
     "gets the pod's SIGTERM, and the lock is given back when it has ended",
-    async () => {
+    async ({ expect }) => {
+      await using scene = await open();
       const first = await scene.pod("first");
       await expect.poll(() => tokensOf(first), SOON).toHaveLength(1);
       const second = await scene.pod("second");
@@ -64,7 +60,8 @@ describe(`a program under the wrapper${needs}`, () => {
 
   test(
     "is ended by the guardian when the wrapper is killed, and starts anew with a greater token",
-    async () => {
+    async ({ expect }) => {
+      await using scene = await open();
       const only = await scene.pod("only");
       await expect.poll(() => tokensOf(only), SOON).toHaveLength(1);
       const { pid } = only.container("main");

@@ -1,9 +1,9 @@
 // The package as npm makes it, installed where nothing else is, on each Node that it is for.
 
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CliHome } from "../../test/support/cli.js";
@@ -14,6 +14,13 @@ const run = promisify(execFile);
 // The second has an SQLite of its own that cannot do what is needed yet.
 const VERSIONS = ["20.20.2", "22.14.0", "22.23.3", "24.21.0"];
 const COLD_MS = 900_000;
+
+// What the package is made of. It is made in a copy: a build empties dist/, out of which other tests
+// run the program meanwhile.
+const SOURCES = [
+  ...["package.json", "README.md", "LICENSE", "CHANGELOG.md", "rolldown.config.js"],
+  ...["tsconfig.json", "tsconfig.build.json", "src", "cmd", "proto", "docs", "test", "deploy"],
+];
 
 interface Packed {
   readonly filename: string;
@@ -27,8 +34,12 @@ let packed: Packed;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "stormlock-package-"));
-  await run("npm", ["run", "--silent", "build"], { timeout: COLD_MS });
-  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder]);
+  const cwd = join(folder, "checkout");
+  for (const name of SOURCES)
+    await cp(resolve(name), join(cwd, name), { recursive: true, filter: isSource });
+  await symlink(resolve("node_modules"), join(cwd, "node_modules"));
+  await run("npm", ["run", "--silent", "build"], { cwd, timeout: COLD_MS });
+  const { stdout } = await run("npm", ["pack", "--json", "--pack-destination", folder], { cwd });
   packed = (JSON.parse(stdout) as [Packed])[0];
   await writeFile(join(folder, "package.json"), '{ "private": true, "type": "module" }');
   const quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"];
@@ -38,6 +49,11 @@ beforeAll(async () => {
   });
 }, COLD_MS);
 afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Not what others build in the meantime. */
+function isSource(path: string): boolean {
+  return basename(path) !== "build";
+}
 
 it("has the program, the API and the pages, and nothing of the workshop", () => {
   const paths = packed.files.map(({ path }) => path);
@@ -75,7 +91,7 @@ it("has types that a program of its user compiles with", async () => {
 
 const title = absent === undefined ? "" : ` (skipped: ${absent})`;
 describe.skipIf(absent !== undefined)(`installed${title}`, () => {
-  it.each(VERSIONS)(
+  it.concurrent.each(VERSIONS)(
     "runs on Node %s, command and library",
     async (version) => {
       const node = await nodeOf(version);

@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
 import { digest } from "../../test/support/build.js";
+import { alone } from "./alone.js";
 
 export const BINARY = resolve("build/stormlock-linux-x64");
 
@@ -21,7 +22,11 @@ export function missingBinary(): string | undefined {
 }
 
 /** Builds it, unless there is one of just these sources. */
-export async function prepareBinary(): Promise<void> {
+export function prepareBinary(): Promise<void> {
+  return alone(build);
+}
+
+async function build(): Promise<void> {
   const files = ["rolldown.config.js", "package-lock.json", "tools/node-release.js"];
   const tools = ["", "-bundle", "-compile"].map((name) => `tools/binary${name}.js`);
   const sources = digest(["src", "cmd"], [...files, ...tools]);

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Runs a program in a container's root, made of this machine's own programs. In a mount namespace
 # of its own, as root:
-#   container-root.sh ROOT USER WRITABLE NODE CHECKOUT [SOURCE TARGET ro|rw]... -- PROGRAM [ARG]...
-# ROOT is an empty folder; everything that is mounted there goes with the namespace.
+#   container-root.sh ROOT USER WRITABLE NODE CHECKOUT STORMLOCK [SOURCE TARGET ro|rw]... -- PROGRAM [ARG]...
+# ROOT is an empty folder; everything that is mounted there goes with the namespace. STORMLOCK is the
+# single file, or empty: then NODE runs what CHECKOUT has built.
 set -eu
-root=$1 user=$2 writable=$3 node=$4 checkout=$5
-shift 5
+root=$1 user=$2 writable=$3 node=$4 checkout=$5 stormlock=$6
+shift 6
 
 bind() { # SOURCE TARGET ro|rw
   if [ -d "$1" ]; then
@@ -34,8 +35,12 @@ mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 bind "$node" /opt/bin/node ro
 bind "$checkout" /opt/stormlock ro
-printf '#!/bin/sh\nexec /opt/bin/node /opt/stormlock/dist/stormlock.cjs "$@"\n' >"$root/stormlock"
-chmod 755 "$root/stormlock"
+if [ -n "$stormlock" ]; then
+  bind "$stormlock" /stormlock ro
+else
+  printf '#!/bin/sh\nexec /opt/bin/node /opt/stormlock/dist/stormlock.cjs "$@"\n' >"$root/stormlock"
+  chmod 755 "$root/stormlock"
+fi
 while [ "$1" != -- ]; do
   bind "$1" "$2" "$3"
   shift 3

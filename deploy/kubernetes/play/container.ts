@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { constants } from "node:os";
 import { join, resolve } from "node:path";
-import { entryPointOf, type Container } from "./model.js";
+import { entryPointOf, imageEnvOf, type Container } from "./model.js";
 import { onlyChildOf, type PlayNode, type PodSandbox } from "./namespaces.js";
 
 const ROOT_SCRIPT = resolve("deploy/kubernetes/play/container-root.sh");
@@ -45,11 +45,11 @@ export class RunningContainer {
       ...["unshare", "--mount"],
       ...(sandbox.sharesProcesses ? [] : ["--pid", "--fork", "--kill-child"]),
       ...["sh", ROOT_SCRIPT, mkdtempSync(join(node.folder, "root-")), String(user)],
-      ...[String(isWritable), process.execPath, resolve(".")],
+      ...[String(isWritable), process.execPath, resolve("."), node.program ?? ""],
       ...[node.hosts, "/etc/hosts", "ro", ...mounts, "--", ...words],
     ];
     this.#child = spawn(program, args, {
-      env: { PATH: `/opt/bin:${SYSTEM_PATH}`, ...env },
+      env: { PATH: `/opt/bin:${SYSTEM_PATH}`, ...imageEnvOf(container), ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) collect(stream, lines);

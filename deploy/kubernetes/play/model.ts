@@ -1,4 +1,8 @@
-// What the tests read of a manifest: the fields that a kubelet acts on.
+// What the tests read of a manifest: the fields that a kubelet acts on. And what the Containerfile
+// says of how the image is run, for containers that leave it to that.
+
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
 
 export interface Probe {
   readonly httpGet?: { readonly path?: string; readonly port: number | string };
@@ -60,13 +64,14 @@ export interface PodSpec {
     readonly runAsNonRoot?: boolean;
     readonly runAsUser?: number;
     readonly runAsGroup?: number;
+    readonly fsGroup?: number;
     readonly seccompProfile?: { readonly type: string };
   };
   readonly volumes?: readonly {
     readonly name: string;
     readonly emptyDir?: object;
     readonly configMap?: { readonly name: string };
-    readonly secret?: { readonly secretName: string };
+    readonly secret?: { readonly secretName: string; readonly defaultMode?: number };
   }[];
 }
 
@@ -84,16 +89,63 @@ export interface Manifest {
   };
 }
 
+/** What a Deployment's controller acts on. */
+export interface DeploymentSpec {
+  readonly replicas: number;
+  readonly minReadySeconds?: number;
+  readonly strategy: {
+    readonly rollingUpdate: { readonly maxSurge: number; readonly maxUnavailable: number };
+  };
+  readonly template: {
+    readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+    readonly spec: PodSpec;
+  };
+}
+
+/** What is made of a Service. */
+export interface ServiceSpec {
+  readonly clusterIP?: string;
+  readonly publishNotReadyAddresses?: boolean;
+  readonly selector: Readonly<Record<string, string>>;
+  readonly ports: readonly {
+    readonly name: string;
+    readonly port: number;
+    readonly targetPort: number | string;
+  }[];
+}
+
 /** All containers of a pod, in the order in which they start. */
 export function containersOf({ initContainers = [], containers }: PodSpec): Container[] {
   return [...initContainers, ...containers];
 }
 
+const CONTAINERFILE = readFileSync(resolve("deploy/container/Containerfile"), "utf8");
+
+/** The rest of the Containerfile's line that begins so. */
+function said(instruction: string): string {
+  const [, rest] = new RegExp(`^${instruction} (.+)$`, "mu").exec(CONTAINERFILE) ?? [];
+  if (rest === undefined) throw new Error(`the Containerfile has no ${instruction}`);
+  return rest;
+}
+
+const isOwn = ({ image }: Container): boolean => image.startsWith("stormlock:");
+
 /** What a container runs that has no command, by its image: the daemon's own entry point. */
-export function entryPointOf({ image, command, name }: Container): readonly string[] {
+export function entryPointOf(container: Container): readonly string[] {
+  const { image, command, name } = container;
   if (command !== undefined) return command;
-  if (image.startsWith("stormlock:")) return ["/stormlock"];
+  if (isOwn(container)) return JSON.parse(said("ENTRYPOINT")) as string[];
   throw new Error(`the container ${name} has no command, and what ${image} runs is not known here`);
+}
+
+/** Variables that a container has of its image. */
+export function imageEnvOf(container: Container): Readonly<Record<string, string>> {
+  if (!isOwn(container)) return {};
+  return Object.fromEntries(
+    said("ENV")
+      .split(" ")
+      .map((each) => each.split("=") as [string, string]),
+  );
 }
 
 /** The one document of a kind. */

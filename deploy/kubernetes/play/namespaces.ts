@@ -1,12 +1,14 @@
 // A node of a cluster, and its pods' sandboxes, as namespaces that end with the test.
 
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { NodeAgent } from "./agent.js";
 
 const run = promisify(execFile);
 const WITHIN_MS = 60_000;
+const MOST_HOSTS_BYTES = 4096;
 
 /** Why no pod can be played here; undefined when they can. */
 export async function missingNamespaces(): Promise<string | undefined> {
@@ -23,7 +25,7 @@ export async function missingNamespaces(): Promise<string | undefined> {
       "-c",
       script,
     ]);
-    for (const program of ["setpriv", "nsenter", "curl"]) await run(program, ["--version"]);
+    for (const program of ["setpriv", "nsenter"]) await run(program, ["--version"]);
     return undefined;
   } catch (thrown) {
     return `namespaces and their programs: ${(thrown as Error).message.trim()}`;
@@ -93,21 +95,29 @@ export class PlayNode implements AsyncDisposable {
   readonly address = "10.42.0.1";
   /** What has happened, in order: `POD/CONTAINER started`, `POD/CONTAINER ended CODE`, … */
   readonly events: string[] = [];
+  /** The file that is /stormlock in containers; undefined for the program as this Node runs it. */
+  readonly program: string | undefined;
+  readonly agent: NodeAgent;
   readonly #sandbox: Sandbox;
   #pods = 0;
 
-  private constructor(folder: string, sandbox: Sandbox) {
+  private constructor(folder: string, sandbox: Sandbox, program: string | undefined) {
     this.folder = folder;
     this.#sandbox = sandbox;
+    this.program = program;
+    this.agent = new NodeAgent(this.entering);
   }
 
-  /** @param folder of the test's own */
-  static async make(folder: string): Promise<PlayNode> {
+  /**
+   * @param folder of the test's own
+   * @param program the single file, where there is one
+   */
+  static async make(folder: string, program?: string): Promise<PlayNode> {
     const sandbox = await Sandbox.make(["--net", "--mount"]);
-    const node = new PlayNode(folder, sandbox);
+    const node = new PlayNode(folder, sandbox, program);
     await node.run("ip", "link", "add", "bridge0", "type", "bridge");
-    await node.run("ip", "address", "add", `${node.address}/24`, "dev", "bridge0");
     await node.run("ip", "link", "set", "bridge0", "up");
+    await node.addAddress(node.address);
     node.resolve({});
     return node;
   }
@@ -123,12 +133,22 @@ export class PlayNode implements AsyncDisposable {
     return (await run(program, args, { timeout: WITHIN_MS })).stdout;
   }
 
+  /** Another address of the node's, that pods reach. */
+  async addAddress(address: string): Promise<void> {
+    await this.run("ip", "address", "add", `${address}/24`, "dev", "bridge0");
+  }
+
   /** The cluster's DNS: the addresses of each name, for all pods from now on. */
   resolve(names: Readonly<Record<string, readonly string[]>>): void {
     const lines = Object.entries(names).flatMap(([name, addresses]) =>
       addresses.map((address) => `${address} ${name}\n`),
     );
-    writeFileSync(this.hosts, `127.0.0.1 localhost\n${lines.join("")}`);
+    const text = `127.0.0.1 localhost\n${lines.join("")}`;
+    if (text.length > MOST_HOSTS_BYTES) throw new Error("the file of hosts is full");
+    // Over what was there in one write and of the same length: nobody reads half of it.
+    const file = openSync(this.hosts, constants.O_WRONLY | constants.O_CREAT, 0o644);
+    writeSync(file, text.padEnd(MOST_HOSTS_BYTES, "\n"), 0);
+    closeSync(file);
   }
 
   get hosts(): string {
@@ -157,7 +177,8 @@ export class PlayNode implements AsyncDisposable {
     };
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#sandbox[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.agent[Symbol.asyncDispose]();
+    await this.#sandbox[Symbol.asyncDispose]();
   }
 }

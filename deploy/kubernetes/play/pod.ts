@@ -5,23 +5,28 @@
 //       for a native sidecar (restartPolicy: Always), when its startup probe has passed.
 //   O2. The main containers start when all of these are through.
 //   O3. At the end the main containers get SIGTERM; sidecars get it when the main ones are gone,
-//       in the reverse of the order in which they started. Whoever takes longer than the grace
-//       period gets SIGKILL.
+//       in the reverse of the order in which they started. All have one grace period together, which
+//       begins before the preStop hooks; whoever takes longer gets SIGKILL.
 //   O4. The pod of a Job ends when its main containers have ended. Sidecars are ended then (O3).
+//   O5. A pod is ready when all its containers are that run until its end.
 
-import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Container, Manifest, PodSpec } from "./model.js";
+import { containersOf, type Container, type Manifest, type PodSpec } from "./model.js";
 import type { PlayNode, PodSandbox } from "./namespaces.js";
 import { SupervisedContainer } from "./supervised.js";
 
 const DEFAULT_GRACE_SECONDS = 30;
+// What a kubelet gives a container whose turn comes when the grace period is over.
+const LEAST_GRACE_MS = 2000;
 const DEFAULT_USER = 0;
+const DEFAULT_MODE = 0o644;
 
 export interface PodOrder {
   readonly name: string;
   readonly spec: PodSpec;
+  readonly labels?: Readonly<Record<string, string>>;
   /** Where its ConfigMaps are looked up. */
   readonly manifests: readonly Manifest[];
   /** Secrets by name, and what is in them by key. */
@@ -30,6 +35,7 @@ export interface PodOrder {
 
 export class PlayPod implements AsyncDisposable {
   readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
   /** "Succeeded" when all main containers have ended with 0; "Failed" otherwise. */
   readonly ended: Promise<"Succeeded" | "Failed">;
   readonly sandbox: PodSandbox;
@@ -40,15 +46,17 @@ export class PlayPod implements AsyncDisposable {
   readonly #secrets: NonNullable<PodOrder["secrets"]>;
   readonly #stop = new AbortController();
   #stopped: Promise<void> | undefined;
+  #hasEnded = false;
 
   private constructor(node: PlayNode, sandbox: PodSandbox, order: PodOrder) {
     this.name = order.name;
+    this.labels = order.labels ?? {};
     this.sandbox = sandbox;
     this.#node = node;
     this.#spec = order.spec;
     this.#secrets = order.secrets ?? {};
     this.#volumes = furnish(join(node.folder, order.name), order);
-    this.ended = this.#run();
+    this.ended = this.#run().finally(() => (this.#hasEnded = true));
   }
 
   static async start(node: PlayNode, order: PodOrder): Promise<PlayPod> {
@@ -58,6 +66,31 @@ export class PlayPod implements AsyncDisposable {
 
   get address(): string {
     return this.sandbox.address;
+  }
+
+  // O5
+  get isReady(): boolean {
+    const lasting = containersOf(this.#spec).filter(
+      (each) => this.#spec.containers.includes(each) || each.restartPolicy === "Always",
+    );
+    return lasting.every(({ name }) => this.#containers.get(name)?.isReady === true);
+  }
+
+  /** Its deletion has begun. */
+  get isDeleted(): boolean {
+    return this.#stopped !== undefined;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** The number of a port that the manifest may have a name for. */
+  portOf(wanted: number | string): number {
+    const ports = containersOf(this.#spec).flatMap((each) => each.ports ?? []);
+    const found = ports.find(({ name }) => name === wanted)?.containerPort ?? wanted;
+    if (typeof found === "string") throw new Error(`${this.name} has no port ${found}`);
+    return found;
   }
 
   /** What a container has printed, over all its runs. */
@@ -108,7 +141,7 @@ export class PlayPod implements AsyncDisposable {
     if (signal.aborted) return "Failed";
     const mains = containers.map((each) => this.#start(each, restartPolicy === "Always")); // O2
     const codes = await Promise.all(mains.map(({ ended }) => ended));
-    await this.#endSidecars(); // O4
+    await this.#endSidecars(this.#graceLeft()); // O4
     return codes.every((code) => code === 0) ? "Succeeded" : "Failed";
   }
 
@@ -134,23 +167,31 @@ export class PlayPod implements AsyncDisposable {
   // O3
   async #end(): Promise<void> {
     const { initContainers = [], containers } = this.#spec;
-    const preStopSeconds = Math.max(
-      0,
-      ...containers.map(({ lifecycle }) => lifecycle?.preStop?.sleep?.seconds ?? 0),
-    );
-    if (containers.some(({ name }) => this.#containers.has(name)))
-      await sleep(preStopSeconds * 1000);
+    const graceLeftMs = this.#graceLeft();
     const inits = initContainers.filter((each) => each.restartPolicy !== "Always");
-    const first = [...inits, ...containers];
-    await Promise.all(first.map(async ({ name }) => this.#containers.get(name)?.stop()));
-    await this.#endSidecars();
+    await Promise.all(
+      [...inits, ...containers].map(async ({ name, lifecycle }) => {
+        const started = this.#containers.get(name);
+        if (started === undefined) return;
+        await sleep((lifecycle?.preStop?.sleep?.seconds ?? 0) * 1000);
+        await started.stop(graceLeftMs());
+      }),
+    );
+    await this.#endSidecars(graceLeftMs);
   }
 
-  async #endSidecars(): Promise<void> {
+  /** What is left of the grace period, at each moment from now on. */
+  #graceLeft(): () => number {
+    const endsAtMs = performance.now() + this.#graceMs;
+    return () => Math.max(LEAST_GRACE_MS, endsAtMs - performance.now());
+  }
+
+  async #endSidecars(graceLeftMs: () => number): Promise<void> {
     const sidecars = (this.#spec.initContainers ?? []).filter(
       (each) => each.restartPolicy === "Always",
     );
-    for (const { name } of sidecars.toReversed()) await this.#containers.get(name)?.stop();
+    for (const { name } of sidecars.toReversed())
+      await this.#containers.get(name)?.stop(graceLeftMs());
   }
 
   #envOf({ env = [] }: Container): Record<string, string> {
@@ -190,7 +231,13 @@ function furnish(
     if (configMap !== undefined && map === undefined)
       throw new Error(`there is no ConfigMap ${configMap.name}`);
     const data = map?.data ?? secrets[secret?.secretName ?? ""] ?? {};
-    for (const [key, text] of Object.entries(data)) writeFileSync(join(path, key), text);
+    for (const [key, text] of Object.entries(data)) {
+      const file = join(path, key);
+      writeFileSync(file, text);
+      // Root's, and readable for the pod by its group alone, unless the mode says more.
+      chownSync(file, 0, spec.securityContext?.fsGroup ?? 0);
+      chmodSync(file, secret?.defaultMode ?? DEFAULT_MODE);
+    }
   }
   return volumes;
 }

@@ -11,6 +11,8 @@ const RESTARTED_AFTER_MS = 1000;
 
 const DEFAULT_PERIOD_SECONDS = 10;
 const DEFAULT_FAILURES = 3;
+// A kubelet asks for readiness as soon as it has heard that the container runs, and then in periods.
+const FIRST_LOOK_MS = 1000;
 
 export interface Supervision {
   readonly podName: string;
@@ -29,6 +31,7 @@ export class SupervisedContainer {
   readonly #supervision: Supervision;
   readonly #stop = new AbortController();
   #running: RunningContainer;
+  #isReady = false;
 
   constructor(container: Container, supervision: Supervision) {
     this.#container = container;
@@ -46,15 +49,20 @@ export class SupervisedContainer {
     return this.#running.pid;
   }
 
+  /** It runs, and its readiness probe passes, if it has one. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
   /** Ends the run that is under way, as somebody on the node would. */
   kill(signal: NodeJS.Signals): void {
     this.#running.kill(signal);
   }
 
-  /** SIGTERM, and SIGKILL after the grace period; to its end. */
-  async stop(): Promise<void> {
+  /** SIGTERM, and SIGKILL after what is left of the grace period; to its end. */
+  async stop(graceMs: number): Promise<void> {
     this.#stop.abort();
-    await this.#terminate(this.#running, this.#supervision.graceMs);
+    await this.#terminate(this.#running, graceMs);
     await this.ended;
   }
 
@@ -83,6 +91,7 @@ export class SupervisedContainer {
       const code = await running.ended;
       over.abort();
       await probing;
+      this.#isReady = false;
       this.#say(`ended ${String(code)}`);
       if (!this.#supervision.isRestarted || signal.aborted) return code;
       if (!(await slept(RESTARTED_AFTER_MS, signal))) return code;
@@ -91,11 +100,35 @@ export class SupervisedContainer {
   }
 
   async #probe(running: RunningContainer, over: AbortSignal, started: () => void): Promise<void> {
-    const { startupProbe, livenessProbe } = this.#container;
+    const { startupProbe } = this.#container;
     if (startupProbe !== undefined) {
       while (!(await this.#asks(startupProbe, over))) if (over.aborted) return;
     }
     started();
+    await Promise.all([this.#watchReadiness(over), this.#watchLiveness(running, over)]);
+  }
+
+  async #watchReadiness(over: AbortSignal): Promise<void> {
+    const { readinessProbe } = this.#container;
+    if (readinessProbe === undefined) {
+      this.#isReady = !over.aborted;
+      return;
+    }
+    const { periodSeconds = DEFAULT_PERIOD_SECONDS, failureThreshold = DEFAULT_FAILURES } =
+      readinessProbe;
+    const { place } = this.#supervision;
+    let failures = 0;
+    for (let waitMs = FIRST_LOOK_MS; await slept(waitMs, over); waitMs = periodSeconds * 1000) {
+      failures = (await passes(readinessProbe, this.#container, place)) ? 0 : failures + 1;
+      if (over.aborted) return;
+      const isReady = failures === 0 || (this.#isReady && failures < failureThreshold);
+      if (isReady !== this.#isReady) this.#say(isReady ? "is ready" : "is not ready");
+      this.#isReady = isReady;
+    }
+  }
+
+  async #watchLiveness(running: RunningContainer, over: AbortSignal): Promise<void> {
+    const { livenessProbe } = this.#container;
     if (livenessProbe === undefined) return;
     const { failureThreshold = DEFAULT_FAILURES, terminationGracePeriodSeconds } = livenessProbe;
     for (let failures = 0; failures < failureThreshold;) {

@@ -1,6 +1,6 @@
 // The daemon's unit, in a machine with a systemd of its own.
 
-import { describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import { Machine, whyNoMachine } from "./machine.js";
 
 const SERVER = "STORMLOCK_SERVER=unix:/run/stormlock/stormlock.sock";
@@ -9,10 +9,14 @@ const MOST_EXPOSURE = 1.2;
 
 const why = await whyNoMachine();
 
+// Each has a machine of its own.
 describe.skipIf(why !== undefined)(
   `stormlock.service${why === undefined ? "" : `: ${why}`}`,
+  { concurrent: true },
   () => {
-    it("and all other units are what systemd understands, without a warning", async () => {
+    it("and all other units are what systemd understands, without a warning", async ({
+      expect,
+    }) => {
       await using machine = await Machine.boot();
       await machine.install();
       const units = await machine.must("cd /usr/local/lib/systemd/system && ls stormlock*");
@@ -33,7 +37,7 @@ describe.skipIf(why !== undefined)(
       );
     });
 
-    it("is up when the daemon answers, and stops it in order", async () => {
+    it("is up when the daemon answers, and stops it in order", async ({ expect }) => {
       await using machine = await Machine.boot();
       await machine.install();
       // Ordered after the daemon, and with no patience of its own.
@@ -62,7 +66,7 @@ describe.skipIf(why !== undefined)(
       expect((await machine.run("ls /run/stormlock")).code).not.toBe(0);
     });
 
-    it("lets the group's members in, and nobody else", async () => {
+    it("lets the group's members in, and nobody else", async ({ expect }) => {
       await using machine = await Machine.boot();
       await machine.install();
       await machine.must("useradd --no-create-home --groups stormlock ann && useradd -M bob");
@@ -73,7 +77,7 @@ describe.skipIf(why !== undefined)(
       expect((await machine.run(asked("bob"))).code).toBe(69);
     });
 
-    it("comes back when it was killed, and what was held is held", async () => {
+    it("comes back when it was killed, and what was held is held", async ({ expect }) => {
       await using machine = await Machine.boot();
       await machine.install();
       await machine.must("systemctl start stormlock");
@@ -91,7 +95,7 @@ describe.skipIf(why !== undefined)(
       );
     });
 
-    it("fails at once and for good when its configuration is wrong", async () => {
+    it("fails at once and for good when its configuration is wrong", async ({ expect }) => {
       await using machine = await Machine.boot();
       await machine.install();
       machine.write("/etc/stormlock/stormlock.toml", `[daemon]\nlisen = ["unix:/run/x"]\n`);
@@ -103,7 +107,7 @@ describe.skipIf(why !== undefined)(
       expect(await machine.journal("stormlock")).toMatch(/stormlock\.toml:2.*lisen/u);
     });
 
-    it("is up without its store, and says so to whoever asks", async () => {
+    it("is up without its store, and says so to whoever asks", async ({ expect }) => {
       await using machine = await Machine.boot();
       await machine.install();
       machine.write(

@@ -90,6 +90,23 @@ describe.skipIf(why !== undefined)(`units for jobs${why === undefined ? "" : `: 
     expect(said(home)[3]).toBe(first);
   });
 
+  // 64, 77 and 78 are what `stormlock hold` says of usage, rights and configuration.
+  it("a command runs again after it has ended, by whatever exit code", async () => {
+    await using home = await daemon();
+    const script =
+      "runs=$(cat /srv/said 2>/dev/null | wc -l)\n" +
+      'echo "$(hostname) run" >> /srv/said\n' +
+      'set -- 0 1 64 77 78\nshift "$runs" && test $# -gt 0 || exec sleep 1000\nexit "$1"\n';
+    await using machine = await machineWith(home, "/usr/local/bin/report", script);
+    machine.write(
+      "/etc/systemd/system/stormlock-hold@.service.d/server.conf",
+      `[Service]\nEnvironment=${SHARED}\nRestartSec=100ms\n`,
+    );
+    await machine.must(lines("COMMAND=/usr/local/bin/report"));
+    await expect.poll(() => said(home), patience).toHaveLength(6);
+    expect(await machine.property("stormlock-hold@deploy-prod", "NRestarts")).toBe("5");
+  });
+
   it("a nightly job runs on one machine, once, even on a machine that comes later", async () => {
     await using home = await daemon();
     const script = 'echo "$(hostname) $*" >> /srv/said\ntest ! -e /srv/fail || exit 75\n';
