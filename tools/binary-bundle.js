@@ -20,7 +20,7 @@ export async function bundle(input, codeSplitting) {
       // yargs looks for translations beside itself, and does without.
       define: { "import.meta.url": `"file://${WITHIN}/"`, "import.meta.resolve": "undefined" },
     },
-    plugins: [embedded(), protoFiles(), modulesOfTheirOwn()],
+    plugins: [embedded(), protoFiles()],
     logLevel: "warn",
     onLog: (level, log, handle) => {
       if (level === "warn") throw new Error(`the bundle: ${log.message}`);
@@ -69,25 +69,6 @@ function embedded() {
         const file = resolve(dirname(importer), id.replace(/\.js$/, ".embedded.ts"));
         return existsSync(file) ? file : undefined;
       },
-    },
-  };
-}
-
-// rolldown (1.3) looks under a wrong name for a CommonJS package that is alone in its script and
-// imported when needed. Behind a module of ours it is found.
-function modulesOfTheirOwn() {
-  const packages = ["@aws-sdk/client-dynamodb"];
-  const prefix = "\0own:";
-  return {
-    name: "modules-of-their-own",
-    resolveId: (id, importer) =>
-      packages.includes(id) && importer?.startsWith(prefix) === false ? prefix + id : undefined,
-    async load(id) {
-      if (!id.startsWith(prefix)) return undefined;
-      const name = id.slice(prefix.length);
-      const names = Object.keys(await import(name)).filter((key) => /^[A-Z]\w*$/i.test(key));
-      const exported = names.filter((key) => key !== "default").map((key) => `${key} = all.${key}`);
-      return `import all from ${JSON.stringify(name)}; export const ${exported.join(", ")};`;
     },
   };
 }

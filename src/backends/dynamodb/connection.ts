@@ -8,11 +8,11 @@
 //   N3. Every answer, refusals and errors too, tells the store's time.
 
 import { setMaxListeners } from "node:events";
-import type * as Sdk from "@aws-sdk/client-dynamodb";
 import { sleep, type Clock } from "../../lock/clock.js";
 import { LockError } from "../../lock/errors.js";
 import { ClockWatch } from "./clock-watch.js";
 import { faultOf, isAboutTime, isMissing, isPassing, isRefusal } from "./faults.js";
+import type * as Sdk from "./sdk.js";
 import type { Options } from "./settings.js";
 import { closedError, Slots, type Deadline } from "./slots.js";
 
@@ -57,7 +57,7 @@ export class Connection implements AsyncDisposable {
 
   /** Nothing is asked yet. Asynchronous, since the SDK is slow to load. */
   static async open(options: Options, clock: Clock): Promise<Connection> {
-    return new Connection(await import("@aws-sdk/client-dynamodb"), options, clock);
+    return new Connection(await import("./sdk.js"), options, clock);
   }
 
   /** By when a call that begins now has to be over. */
