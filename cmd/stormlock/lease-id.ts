@@ -8,14 +8,14 @@ const LEASE_ID_BYTES = 16;
  * one id Node would load its cryptography, which is a tenth of all that a command costs.
  */
 export function newLeaseId(): string {
-  return fromKernel() ?? cryptoLeaseId();
+  return leaseIdFrom("/dev/urandom") ?? cryptoLeaseId();
 }
 
-// Undefined where a system, or a container's root, has no such device.
-function fromKernel(): string | undefined {
+/** Undefined where a system, or a container's root, has no such device. */
+export function leaseIdFrom(path: string): string | undefined {
   let device: number | undefined;
   try {
-    device = openSync("/dev/urandom", "r");
+    device = openSync(path, "r");
     const bytes = Buffer.alloc(LEASE_ID_BYTES);
     return readSync(device, bytes) === LEASE_ID_BYTES ? bytes.toString("hex") : undefined;
   } catch {
