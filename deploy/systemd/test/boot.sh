@@ -59,6 +59,8 @@ touch "$root/usr/local/bin/node"
 mount --bind "$node" "$root/usr/local/bin/node"
 ln -s /opt/stormlock/dist/stormlock.cjs "$root/usr/local/bin/stormlock"
 : > "$root/etc/machine-id"
+# By its own name in the file, too: systemd goes by that, and it is the host's otherwise.
+echo "$cgroup" > "$root/etc/hostname"
 hostname "$cgroup"
 ip link set lo up
 

@@ -76,7 +76,9 @@ describe.skipIf(why !== undefined)(`units for jobs${why === undefined ? "" : `: 
     const [first = ""] = said(home);
     expect(first).toMatch(/ begun deploy\/prod --every 5m$/u);
     const names = await Promise.all(machines.map((machine) => machine.must("hostname")));
+    expect(new Set(names).size).toBe(2);
     const at = names.indexOf(first.split(" ")[0] ?? "");
+    expect(at).not.toBe(-1);
     await machines[at]?.must("systemctl stop stormlock-hold@deploy-prod");
     await expect.poll(() => said(home), patience).toHaveLength(3);
     expect(said(home)[1]).toBe(`${names[at] ?? ""} ended`);
