@@ -1,11 +1,9 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { newLeaseId as cryptoLeaseId } from "../../src/lock/lease.js";
-
-const LEASE_ID_BYTES = 16;
+import { LEASE_ID_BYTES, newLeaseId as cryptoLeaseId } from "../../src/lock/lease.js";
 
 /**
  * A new lease id, as the library makes them, from the kernel's random numbers at first hand: for
- * one id Node would load its cryptography, which is a tenth of all that a command costs.
+ * one id Node would load its cryptography, 3 ms of a command's 50.
  */
 export function newLeaseId(): string {
   return leaseIdFrom("/dev/urandom") ?? cryptoLeaseId();

@@ -29,7 +29,8 @@ export function withoutId(lease: Lease): Lease {
   return { ...lease, leaseId: "" };
 }
 
-const LEASE_ID_BYTES = 16;
+/** How many random bytes a lease id is made of. */
+export const LEASE_ID_BYTES = 16;
 
 /** A new lease id: 128 random bits as 32 hexadecimal digits. */
 export function newLeaseId(): string {

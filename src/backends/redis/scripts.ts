@@ -13,10 +13,10 @@
 //   R5. A server without memory refuses a script's first write alone. After the one of R4, which
 //       needs none, it lets everything pass: leases are renewed and released on a full server.
 //       What would be new begins with a write that needs memory, and heeds the refusal.
-//   R7. An error ends a script, and the questions behind it: what another program has put where a
-//       row should be is found out first, and is the answer to its own question alone.
 //   R6. Tokens and times have 16 digits. As arguments and answers Redis passes all of them on;
 //       Lua's own tostring and `..` keep 14, so what becomes part of a text goes through int().
+//   R7. An error ends a script, and the questions behind it: what another program has put where a
+//       row should be is found out first, and is the answer to its own question alone.
 
 import { createHash } from "node:crypto";
 

@@ -141,10 +141,12 @@ class SqliteBackend implements Backend {
   }
 
   async list({ prefix, after, limit }: ListAsk): Promise<readonly ListAnswer[]> {
-    const leases = await this.#desk.ask(["list", [prefix, after, limit]]);
-    return leases.flatMap(([resource, lease]) =>
-      listed([resource], [readOne(resource, () => toLease(resource, lease))]),
+    const rows = await this.#desk.ask(["list", [prefix, after, limit]]);
+    const names = rows.map(([resource]) => resource);
+    const leases = rows.map(([resource, lease]) =>
+      readOne(resource, () => toLease(resource, lease)),
     );
+    return listed(names, leases);
   }
 
   watch(mayBeFree: (resource: string | undefined) => void): () => void {

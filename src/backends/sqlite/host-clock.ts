@@ -40,8 +40,8 @@ export function openHostClock(bootId = readBootId()): HostClock {
   };
 }
 
-// hrtime counts from the boot on Linux and macOS, so it is comparable between processes.
-function monotonicUs(): number {
+/** Counts from the boot on Linux and macOS, so it is comparable between processes. */
+export function monotonicUs(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1_000_000 + Math.floor(nanoseconds / 1000);
 }

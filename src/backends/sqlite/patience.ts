@@ -1,4 +1,5 @@
 import { isBusy, StoreFault } from "./faults.js";
+import { monotonicUs } from "./host-clock.js";
 
 // Between two tries to get a lock that another process has: in the range of its transactions,
 // and of no common length, so that nobody is always late.
@@ -12,14 +13,13 @@ const NOBODY = new Int32Array(new SharedArrayBuffer(4));
  * Blocks the thread. Throws StoreFault "busy", or what the attempt throws.
  */
 export function patiently<T>(busyMs: number, attempt: () => T): T {
-  const started = process.hrtime();
+  const startedUs = monotonicUs();
   for (;;) {
     try {
       return attempt();
     } catch (error) {
       if (!isBusy(error)) throw error;
-      const [seconds, nanoseconds] = process.hrtime(started);
-      const waitedMs = seconds * 1000 + nanoseconds / 1e6;
+      const waitedMs = (monotonicUs() - startedUs) / 1000;
       if (waitedMs >= busyMs) throw new StoreFault("busy", Math.round(waitedMs));
       const pauseMs = RETRY_MS.least + Math.random() * (RETRY_MS.most - RETRY_MS.least);
       Atomics.wait(NOBODY, 0, 0, pauseMs);
