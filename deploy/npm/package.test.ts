@@ -109,8 +109,9 @@ describe.skipIf(absent !== undefined)(`installed${title}`, () => {
         program: [node, program],
       });
       const [, address = ""] = await daemon.stderrMatches(/listening on ([^",]+)/u);
+      // In a folder of its own, since the other versions' tests run at the same time.
       await writeFile(
-        join(folder, "uses.mjs"),
+        join(home, "uses.mjs"),
         `import { connect } from "stormlock";
        const locks = connect({ servers: [${JSON.stringify(address)}] });
        const { hold } = await locks.hold("x", { ttlMs: 60_000 });
@@ -118,7 +119,7 @@ describe.skipIf(absent !== undefined)(`installed${title}`, () => {
        console.log(await hold.release());
        await locks[Symbol.asyncDispose]();\n`,
       );
-      const library = await run(node, ["uses.mjs"], { env, cwd: folder });
+      const library = await run(node, ["uses.mjs"], { env, cwd: home });
       expect(library.stdout).toMatch(/^true \d+n\nreleased\n$/u);
     },
     COLD_MS,

@@ -84,9 +84,11 @@ export class Holders implements AsyncDisposable {
     }
   }
 
-  /** Those that were lost. */
+  /** Those that were lost, and what their holders were told. */
   get lost(): readonly string[] {
-    return this.all.filter(({ hold }) => hold.state === "LOST").map(({ hold }) => hold.resource);
+    return this.all
+      .filter(({ hold }) => hold.state === "LOST")
+      .map(({ hold }) => `${hold.resource}: ${(hold.signal.reason as Error).message}`);
   }
 
   get tokens(): Readonly<Record<string, bigint>> {
