@@ -13,6 +13,7 @@ export const LOGIN = { user: "locker", password: "locker-secret" };
 export async function withUsers(
   server: EtcdServer,
   options: Partial<IOptions> = {},
+  login: typeof LOGIN = LOGIN,
 ): Promise<Etcd3> {
   const admin = server.admin(options);
   await admin.user(ROOT.username).create(ROOT.password);
@@ -20,7 +21,7 @@ export async function withUsers(
   await admin.user(ROOT.username).addRole("root");
   const role = await admin.role("locker").create();
   await role.grant({ permission: "Readwrite", range: admin.range({ prefix: "stormlock/" }) });
-  const user = await admin.user(LOGIN.user).create(LOGIN.password);
+  const user = await admin.user(login.user).create(login.password);
   await user.addRole("locker");
   await admin.auth.authEnable();
   return server.admin({ ...options, auth: ROOT });

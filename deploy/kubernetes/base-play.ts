@@ -1,4 +1,4 @@
-// The daemon's own Deployment, played as a cluster would: its controller, its kubelet, its Services
+// The daemon's own Deployment over a database, played as a cluster would: its controller, its kubelet, its Services
 // and its database; under pods that hold locks and pods that wait for them.
 
 import { readFileSync } from "node:fs";
@@ -6,10 +6,11 @@ import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { isCi } from "../../test/support/ci.js";
-import { BaseScene, missingBase, type Row } from "./base-scene.js";
+import { BaseScene } from "./base-scene.js";
+import type { DatabaseKind, Row } from "./databases/database.js";
 import { containersOf, podSpecOf, type Manifest, type PodSpec } from "./play/model.js";
 import type { PlayPod } from "./play/pod.js";
-import { MADE_WITHIN_MS, manifestsOf } from "./scene.js";
+import { MADE_WITHIN_MS, manifestsOf, missingPlay } from "./scene.js";
 
 // Ends are waited for, however long a busy machine takes.
 const SOON = { timeout: 90_000, interval: 100 };
@@ -18,9 +19,8 @@ const LOOK_EVERY_MS = 250;
 // Longer than a new daemon needs to be available: ready after a second, and so for 15 s.
 const STUCK_FOR_MS = 22_000;
 
-const isSkipped = missingBase !== undefined && !isCi;
-const needs = missingBase === undefined ? "" : ` (needs: ${missingBase})`;
-const test = isSkipped ? it.skip : it;
+// Databases tell ends to the second, or as their own clock has it.
+const RENEWED_BY_MS = 2000;
 
 const HELD_BY_MANY = 60;
 
@@ -57,7 +57,17 @@ const ledWith = (pod: PlayPod): readonly string[] =>
 const linesWith = (pod: PlayPod, beginning: string): readonly string[] =>
   pod.linesOf("main").filter((line) => line.startsWith(beginning));
 
-describe(`the Deployment over PostgreSQL${needs}`, () => {
+/** The tests of the Deployment over a database of that kind. */
+export function playBase(kind: DatabaseKind): void {
+  const missing = missingPlay ?? kind.missing;
+  const needs = missing === undefined ? "" : ` (needs: ${missing})`;
+  describe(`the Deployment over ${kind.title}${needs}`, () => {
+    play(kind, missing !== undefined && !isCi);
+  });
+}
+
+function play(kind: DatabaseKind, isSkipped: boolean): void {
+  const test = isSkipped ? it.skip : it;
   let scene: BaseScene;
   let holders: PlayPod;
   let leaders: readonly PlayPod[];
@@ -66,7 +76,7 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
 
   beforeAll(async () => {
     if (isSkipped) return;
-    scene = await BaseScene.open("overlays/postgresql");
+    scene = await BaseScene.open(kind);
   }, MADE_WITHIN_MS);
   afterAll(async () => {
     if (!isSkipped) await scene[Symbol.asyncDispose]();
@@ -76,7 +86,7 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
   async function untilNothingIsLost(isOver: () => boolean, withinMs: number): Promise<void> {
     const { deployment } = scene;
     for (const endsMs = performance.now() + withinMs; !isOver();) {
-      expect(identitiesOf(await scene.held())).toEqual(identitiesOf(before));
+      expect(identitiesOf(await scene.database.held())).toEqual(identitiesOf(before));
       // On a machine that is very busy one may say that its database is slow.
       expect(deployment.up, scene.story()).toBeGreaterThanOrEqual(deployment.leastAvailable);
       expect(deployment.ready, scene.story()).toBeGreaterThan(0);
@@ -87,13 +97,14 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
 
   /** And nobody lives on what a daemon has kept that is gone. */
   async function expectAllToGoOn(): Promise<void> {
-    const at = await scene.held();
+    const { database } = scene;
+    const at = await database.endsMs();
     const areRenewed = async (): Promise<boolean> =>
-      [...(await scene.held())].every(
-        ([name, { endsMs }]) => endsMs > (at.get(name)?.endsMs ?? Infinity),
+      [...(await database.endsMs())].every(
+        ([name, endsMs]) => endsMs > (at.get(name) ?? Infinity) + RENEWED_BY_MS,
       );
     await expect.poll(areRenewed, SOON).toBe(true);
-    expect(identitiesOf(await scene.held())).toEqual(identitiesOf(before));
+    expect(identitiesOf(await scene.database.held())).toEqual(identitiesOf(before));
     expect(linesWith(holders, "lost")).toEqual([]);
     expect(leaders.flatMap(ledWith)).toHaveLength(1);
     expect(leaders.flatMap((pod) => linesWith(pod, "leader no more"))).toEqual([]);
@@ -118,7 +129,7 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
       await expect.poll(() => leaders.flatMap(ledWith), SOON).toHaveLength(1);
       await expect.poll(() => linesWith(wrapped, "working with token "), SOON).toHaveLength(1);
       await expect.poll(() => scene.deployment.isSettled, SOON).toBe(true);
-      before = await scene.held();
+      before = await scene.database.held();
       expect(before.size).toBe(HELD_BY_MANY + 2);
     },
     MADE_WITHIN_MS,
@@ -159,7 +170,7 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
         containers: spec.containers.map((each) => ({
           ...each,
           env: each.env?.map((one) =>
-            one.name === "PGPASSWORD" ? { name: one.name, value: "yesterday's" } : one,
+            one.name === kind.passwordVariable ? { name: one.name, value: "yesterday's" } : one,
           ),
         })) as PodSpec["containers"],
       }));
@@ -188,7 +199,7 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
       const [leader, other] = leaders.toSorted((a, b) => ledWith(b).length - ledWith(a).length);
       await leader?.delete();
       await expect.poll(() => (other === undefined ? [] : ledWith(other)), SOON).toHaveLength(1);
-      const after = await scene.held();
+      const after = await scene.database.held();
       expect([...after.keys()]).toEqual(["example/leader"]);
       expect(BigInt(after.get("example/leader")?.token ?? 0)).toBeGreaterThan(
         BigInt(before.get("example/leader")?.token ?? 0),
@@ -196,4 +207,4 @@ describe(`the Deployment over PostgreSQL${needs}`, () => {
     },
     MADE_WITHIN_MS,
   );
-});
+}

@@ -1,0 +1,4 @@
+import { playBase } from "./base-play.js";
+import { postgresql } from "./databases/postgresql.js";
+
+playBase(postgresql);
