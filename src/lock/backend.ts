@@ -60,6 +60,12 @@ export interface RenewAsk {
    * more than one that succeeded at once. A store that renews whole ttls only may ignore it.
    */
   readonly ageMs?: number;
+  /**
+   * For how many ms the lease is still its holder's in any case, as far as whoever asks knows; left
+   * out when he does not. A store that does one thing after the other renews first what has least
+   * left: after an outage that may be what is kept and what is not.
+   */
+  readonly validForMs?: number;
 }
 
 export type RenewAnswer =

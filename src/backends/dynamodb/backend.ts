@@ -75,7 +75,11 @@ class DynamodbBackend implements Backend {
   }
 
   renew(asks: readonly RenewAsk[]): Promise<readonly RenewAnswer[]> {
-    return this.#each(asks, (ask, deadline) => this.#leases.renew(ask, deadline));
+    return this.#each(asks, (ask, deadline) => {
+      // Of one that nobody knows the end of it may be near.
+      const urgentAtMs = this.#clock.monotonicMs() + (ask.validForMs ?? 0);
+      return this.#leases.renew(ask, { ...deadline, urgentAtMs });
+    });
   }
 
   release(asks: readonly ReleaseAsk[]): Promise<readonly ReleaseAnswer[]> {

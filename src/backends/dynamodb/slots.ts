@@ -9,9 +9,13 @@ export interface Deadline {
   /** Monotonic. */
   readonly atMs: number;
   readonly closing: AbortSignal;
+  /** By when it must be done for something not to be lost, monotonic; when left out, nothing is. */
+  readonly urgentAtMs?: number;
 }
 
 interface Waiter {
+  readonly urgentAtMs: number;
+  readonly number: number;
   readonly wake: (error?: LockError) => void;
 }
 
@@ -19,8 +23,9 @@ interface Waiter {
 const FEW = 4;
 
 /**
- * So many requests at a time; the others wait their turn, no longer than their deadline. To a
- * server that is silent only a few are sent, and one more with each answer: a server that was
+ * So many requests at a time; the others wait their turn, no longer than their deadline: first those
+ * that are urgent, the most urgent before all, then the others as they have come. To a server that
+ * is silent only a few are sent, and one more with each answer: a server that was
  * away shall find the newest renewals when it is back, not all that were given up meanwhile.
  */
 export class Slots {
@@ -28,7 +33,9 @@ export class Slots {
   readonly #count: number;
   #open: number;
   #taken = 0;
-  readonly #waiting = new Set<Waiter>();
+  /** The next one last. */
+  readonly #waiting: Waiter[] = [];
+  #numbers = 0;
 
   constructor(clock: Clock, count: number) {
     this.#clock = clock;
@@ -46,15 +53,16 @@ export class Slots {
     return (isAnswered) => {
       this.#taken -= 1;
       this.#open = isAnswered ? Math.min(this.#open + 1, this.#count) : FEW;
-      for (const next of this.#waiting) {
-        if (this.#taken >= this.#open) break;
+      while (this.#taken < this.#open) {
+        const next = this.#waiting.at(-1);
+        if (next === undefined) break;
         this.#taken += 1;
         next.wake();
       }
     };
   }
 
-  #wait({ atMs, closing }: Deadline, place: string): Promise<void> {
+  #wait({ atMs, closing, urgentAtMs = Infinity }: Deadline, place: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const late = (): void => {
         const why =
@@ -67,8 +75,10 @@ export class Slots {
         waiter.wake(closedError(place));
       };
       const waiter: Waiter = {
+        urgentAtMs,
+        number: (this.#numbers += 1),
         wake: (error) => {
-          this.#waiting.delete(waiter);
+          this.#waiting.splice(this.#placeOf(waiter), 1);
           cancel();
           closing.removeEventListener("abort", onClose);
           if (error === undefined) resolve();
@@ -77,9 +87,27 @@ export class Slots {
       };
       const cancel = this.#clock.after(atMs - this.#clock.monotonicMs(), late);
       closing.addEventListener("abort", onClose, { once: true });
-      this.#waiting.add(waiter);
+      this.#waiting.splice(this.#placeOf(waiter), 0, waiter);
     });
   }
+
+  // Where it stands, or would: behind all who come after it.
+  #placeOf(waiter: Waiter): number {
+    let from = 0;
+    for (let to = this.#waiting.length; from < to;) {
+      const middle = (from + to) >>> 1;
+      const other = this.#waiting[middle];
+      if (other !== undefined && comesBefore(waiter, other)) from = middle + 1;
+      else to = middle;
+    }
+    return from;
+  }
+}
+
+function comesBefore(one: Waiter, other: Waiter): boolean {
+  return one.urgentAtMs === other.urgentAtMs
+    ? one.number < other.number
+    : one.urgentAtMs < other.urgentAtMs;
 }
 
 export function closedError(place: string): LockError {

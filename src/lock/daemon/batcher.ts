@@ -26,6 +26,8 @@ export interface RenewWish {
   readonly ttlMs: number | undefined;
   /** When the sign of life came that it rests on, on the monotonic clock. */
   readonly signOfLifeAtMs: number;
+  /** Until when the lease is certainly its holder's, on the same clock; undefined when unknown. */
+  readonly validUntilMs?: number;
 }
 
 /** What became of it; what is left of the lease counts from before the store was asked. */
@@ -137,8 +139,9 @@ export class Batcher {
 
 function askNow(renewal: Renewal, nowMs: number): RenewAsk {
   renewal.askedAtMs = nowMs;
-  const { resource, leaseId, ttlMs, signOfLifeAtMs } = renewal.wish;
-  return { resource, leaseId, ttlMs, ageMs: Math.ceil(nowMs - signOfLifeAtMs) };
+  const { resource, leaseId, ttlMs, signOfLifeAtMs, validUntilMs } = renewal.wish;
+  const ask = { resource, leaseId, ttlMs, ageMs: Math.ceil(nowMs - signOfLifeAtMs) };
+  return validUntilMs === undefined ? ask : { ...ask, validForMs: validUntilMs - nowMs };
 }
 
 interface Read {

@@ -225,7 +225,9 @@ export class KeptLeases {
       if (this.#byId.get(leaseId) !== kept || this.#ended.aborted) return;
       try {
         const signOfLifeAtMs = this.#heartbeat?.atMs ?? -Infinity;
-        const outcome = await this.#locks.keep({ resource, leaseId, ttlMs, signOfLifeAtMs });
+        const { validUntilMs } = kept;
+        const wish = { resource, leaseId, ttlMs, signOfLifeAtMs, validUntilMs };
+        const outcome = await this.#locks.keep(wish);
         if (this.#byId.get(leaseId) !== kept) return;
         if (outcome.kind === "lost") {
           this.#lose(kept, "not-held");

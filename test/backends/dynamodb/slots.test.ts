@@ -23,7 +23,7 @@ function start() {
   const giveBack = (isAnswered: boolean): void => {
     for (const give of taken.splice(0)) give(isAnswered);
   };
-  return { clock, take, taken, giveBack, errors };
+  return { clock, slots, deadline, take, taken, giveBack, errors };
 }
 
 it("a server that answers gets so many requests at a time, and the next as one is done", async () => {
@@ -68,4 +68,53 @@ it("who waits in vain is told whether the server was silent or busy", async () =
   take(5);
   await clock.advance(5000);
   expect(errors.slice(1)).toEqual([expect.stringContaining("did not answer in time")]);
+});
+
+it("what is urgent is let through first, and the rest in the order that it came in", async () => {
+  const { clock, slots, deadline } = start();
+  const giveBack = await slots.take(deadline, "the table");
+  const others = Array.from({ length: COUNT - 1 }, () => slots.take(deadline, "the table"));
+  const order: string[] = [];
+  const wait = async (name: string, urgentAtMs?: number): Promise<void> => {
+    const urgent = urgentAtMs === undefined ? {} : { urgentAtMs };
+    const done = await slots.take({ ...deadline, ...urgent }, "the table");
+    order.push(name);
+    done(true);
+  };
+  const waits = [
+    ...[
+      wait("first"),
+      wait("soon", 2000),
+      wait("second"),
+      wait("sooner", 1000),
+      wait("late", 9000),
+    ],
+    ...[wait("as soon", 2000), wait("third")],
+  ];
+  giveBack(true);
+  await Promise.all(waits);
+  expect(order).toEqual(["sooner", "soon", "as soon", "late", "first", "second", "third"]);
+  for (const each of await Promise.all(others)) each(true);
+  await clock.advance(0);
+});
+
+it("one that has waited in vain takes no other's place with it", async () => {
+  const { clock, slots, deadline } = start();
+  const [giveBack] = await Promise.all(
+    Array.from({ length: COUNT }, () => slots.take(deadline, "the table")),
+  );
+  const late = slots.take({ ...deadline, atMs: deadline.atMs - 1000, urgentAtMs: 5 }, "the table");
+  const served: string[] = [];
+  const waits = [3, 1, 2].map((urgentAtMs) =>
+    slots.take({ ...deadline, urgentAtMs }, "the table").then((done) => {
+      served.push(String(urgentAtMs));
+      done(true);
+    }),
+  );
+  const refused = expect(late).rejects.toThrow(/more to do/u);
+  await clock.advance(4000);
+  await refused;
+  giveBack?.(true);
+  await Promise.all(waits);
+  expect(served).toEqual(["1", "2", "3"]);
 });

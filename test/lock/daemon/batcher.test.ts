@@ -50,6 +50,21 @@ describe("the batcher", () => {
     expect(ages).toEqual([13]);
   });
 
+  it("tells what is left of a lease, where its keeper knows, as of when the store is asked", async () => {
+    const { clock, backend, batcher } = start();
+    const left: (number | undefined)[] = [];
+    const renew = backend.renew.bind(backend);
+    backend.renew = (asks) => {
+      left.push(...asks.map(({ validForMs }) => validForMs));
+      return renew(asks);
+    };
+    const validUntilMs = clock.monotonicMs() + 700;
+    void batcher.renew({ ...renewalOf("n1"), validUntilMs });
+    void batcher.renew(renewalOf("n2"));
+    await clock.settle();
+    expect(left).toEqual([700, undefined]);
+  });
+
   it("sends what is asked in the next turn as the next batch", async () => {
     const { clock, backend, batcher } = start();
     void batcher.acquire(acquireOf("a1"));

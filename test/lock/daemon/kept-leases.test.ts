@@ -65,6 +65,25 @@ describe("a heartbeat", () => {
     expect(stream.last("heartbeat-ack").validShare).toBeCloseTo((TTL_MS - 1001) / TTL_MS, 10);
   });
 
+  it("tells the store what is left of each lease, by which it knows the more urgent ones", async () => {
+    const daemon = startDaemon();
+    const { clock, backend } = daemon;
+    const stream = await hold(daemon, "a");
+    await clock.advance(2000);
+    stream.acquire("of-b", { resource: "b" });
+    await clock.settle();
+    const left: (readonly [string, number | undefined])[] = [];
+    const renew = backend.renew.bind(backend);
+    backend.renew = (asks) => {
+      left.push(...asks.map(({ resource, validForMs }) => [resource, validForMs] as const));
+      return renew(asks);
+    };
+    await clock.advance(3500);
+    stream.beat();
+    await clock.settle();
+    expect(Object.fromEntries(left)).toEqual({ a: TTL_MS - 5500, b: TTL_MS - 3500 });
+  });
+
   it("counts what is left from before the store was asked, and never says more than the store gives", async () => {
     const daemon = startFaulty();
     const { clock, store } = daemon;
