@@ -25,6 +25,8 @@ interface Project {
   readonly timeoutMs: number;
   /** How many files run at the same time. */
   readonly workers: number;
+  /** How many tests of a file do that are marked as concurrent; five when left out. */
+  readonly concurrency?: number;
 }
 
 const PROJECTS: readonly Project[] = [
@@ -54,7 +56,14 @@ const PROJECTS: readonly Project[] = [
     timeoutMs: 60_000,
     workers: 1,
   },
-  { name: "clients", turn: 6, folders: ["../clients"], timeoutMs: 60_000, workers: 1 },
+  {
+    name: "clients",
+    turn: 6,
+    folders: ["../clients"],
+    timeoutMs: 60_000,
+    workers: 1,
+    concurrency: 10,
+  },
   { name: "deploy", turn: 7, folders: ["../deploy"], timeoutMs: 120_000, workers: 3 },
 ];
 
@@ -65,15 +74,16 @@ export default defineConfig({
     // What is awaited without a bound of its own: that it comes is the claim, not how soon.
     expect: { poll: { timeout: 15_000, interval: 20 } },
     reporters: ["default", "./test/support/summary.ts"],
-    projects: PROJECTS.map(({ name, turn, folders, files = [], but = [], timeoutMs, workers }) => ({
+    projects: PROJECTS.map(({ name, turn, folders, files = [], but = [], ...more }) => ({
       extends: true as const,
       test: {
         name,
         include: [...folders.map((folder) => `test/${folder}/**/*.test.ts`), ...files],
         exclude: [...but],
-        testTimeout: timeoutMs,
-        hookTimeout: timeoutMs,
-        maxWorkers: workers,
+        testTimeout: more.timeoutMs,
+        hookTimeout: more.timeoutMs,
+        maxWorkers: more.workers,
+        ...(more.concurrency !== undefined && { maxConcurrency: more.concurrency }),
         sequence: { groupOrder: turn },
       },
     })),
