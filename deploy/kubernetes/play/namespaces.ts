@@ -9,6 +9,7 @@ import { NodeAgent } from "./agent.js";
 const run = promisify(execFile);
 const WITHIN_MS = 60_000;
 const MOST_HOSTS_BYTES = 4096;
+const HARDWARE_ADDRESS = "02:00:0a:2a:00:01";
 
 /** Why no pod can be played here; undefined when they can. */
 export async function missingNamespaces(): Promise<string | undefined> {
@@ -115,7 +116,9 @@ export class PlayNode implements AsyncDisposable {
   static async make(folder: string, program?: string): Promise<PlayNode> {
     const sandbox = await Sandbox.make(["--net", "--mount"]);
     const node = new PlayNode(folder, sandbox, program);
-    await node.run("ip", "link", "add", "bridge0", "type", "bridge");
+    // With an address of its own. Else it takes the least of those of the pods that are there, and
+    // when these come or go, the others send to an address that is nobody's until they ask again.
+    await node.run("ip", "link", "add", "bridge0", "address", HARDWARE_ADDRESS, "type", "bridge");
     await node.run("ip", "link", "set", "bridge0", "up");
     await node.addAddress(node.address);
     node.resolve({});
