@@ -1,5 +1,6 @@
 // A manager over a store that is a model, on a clock that stands still until told to go on.
 
+import type { RenewAsk } from "../../src/lock/backend.js";
 import { LockError } from "../../src/lock/errors.js";
 import type { Lease } from "../../src/lock/lease.js";
 import {
@@ -135,4 +136,15 @@ export function asked(backend: MemoryBackend, from = 0): string[] {
   return backend.calls
     .slice(from)
     .map(({ method, resources }) => `${method} ${resources.join(",")}`);
+}
+
+/** All that a store is asked to renew from now on. */
+export function renewalsOf(backend: MemoryBackend): readonly RenewAsk[] {
+  const seen: RenewAsk[] = [];
+  const renew = backend.renew.bind(backend);
+  backend.renew = (asks) => {
+    seen.push(...asks);
+    return renew(asks);
+  };
+  return seen;
 }

@@ -3,7 +3,7 @@ import type { AcquireAsk } from "../../../src/lock/backend.js";
 import { Batcher, type RenewWish } from "../../../src/lock/daemon/batcher.js";
 import { LockError } from "../../../src/lock/errors.js";
 import { FakeClock } from "../../support/fake-clock.js";
-import { asked, Watched, wishFor } from "../../support/lock-kit.js";
+import { asked, renewalsOf, Watched, wishFor } from "../../support/lock-kit.js";
 import { MemoryStore, type Faults } from "../../support/memory-backend.js";
 
 function start(faults?: Faults) {
@@ -38,31 +38,21 @@ describe("the batcher", () => {
 
   it("tells the age of a renewal's sign of life in whole milliseconds, as the port has it", async () => {
     const { clock, backend, batcher } = start();
-    const ages: (number | undefined)[] = [];
-    const renew = backend.renew.bind(backend);
-    backend.renew = (asks) => {
-      ages.push(...asks.map(({ ageMs }) => ageMs));
-      return renew(asks);
-    };
+    const renewals = renewalsOf(backend);
     const signOfLifeAtMs = clock.monotonicMs() - 12.25;
     void batcher.renew({ ...renewalOf("n1"), signOfLifeAtMs });
     await clock.settle();
-    expect(ages).toEqual([13]);
+    expect(renewals.map(({ ageMs }) => ageMs)).toEqual([13]);
   });
 
   it("tells what is left of a lease, where its keeper knows, as of when the store is asked", async () => {
     const { clock, backend, batcher } = start();
-    const left: (number | undefined)[] = [];
-    const renew = backend.renew.bind(backend);
-    backend.renew = (asks) => {
-      left.push(...asks.map(({ validForMs }) => validForMs));
-      return renew(asks);
-    };
+    const renewals = renewalsOf(backend);
     const validUntilMs = clock.monotonicMs() + 700;
     void batcher.renew({ ...renewalOf("n1"), validUntilMs });
     void batcher.renew(renewalOf("n2"));
     await clock.settle();
-    expect(left).toEqual([700, undefined]);
+    expect(renewals.map(({ validForMs }) => validForMs)).toEqual([700, undefined]);
   });
 
   it("sends what is asked in the next turn as the next batch", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { LockManager } from "../../../src/lock/daemon/manager.js";
 import { Policy } from "../../../src/lock/policy.js";
 import { FakeClock } from "../../support/fake-clock.js";
-import { RESOURCE, startDaemon, type Daemon } from "../../support/lock-kit.js";
+import { renewalsOf, RESOURCE, startDaemon, type Daemon } from "../../support/lock-kit.js";
 import { MemoryStore, type CallSeen, type Fault } from "../../support/memory-backend.js";
 import { Stream } from "../../support/session-kit.js";
 
@@ -72,15 +72,11 @@ describe("a heartbeat", () => {
     await clock.advance(2000);
     stream.acquire("of-b", { resource: "b" });
     await clock.settle();
-    const left: (readonly [string, number | undefined])[] = [];
-    const renew = backend.renew.bind(backend);
-    backend.renew = (asks) => {
-      left.push(...asks.map(({ resource, validForMs }) => [resource, validForMs] as const));
-      return renew(asks);
-    };
+    const asks = renewalsOf(backend);
     await clock.advance(3500);
     stream.beat();
     await clock.settle();
+    const left = asks.map(({ resource, validForMs }) => [resource, validForMs]);
     expect(Object.fromEntries(left)).toEqual({ a: TTL_MS - 5500, b: TTL_MS - 3500 });
   });
 
