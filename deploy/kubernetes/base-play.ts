@@ -1,5 +1,5 @@
-// The daemon's own Deployment over a database, played as a cluster would: its controller, its kubelet, its Services
-// and its database; under pods that hold locks and pods that wait for them.
+// The daemon's own Deployment, played as a cluster would: its controller, its kubelet, its Services
+// and a database; under pods that hold locks and pods that wait for them.
 
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -89,9 +89,12 @@ function play(kind: DatabaseKind, isSkipped: boolean): void {
   }
 
   /** Looks after everything until something is so; at each look everybody holds what he held. */
-  async function untilNothingIsLost(isOver: () => boolean, withinMs: number): Promise<void> {
+  async function untilNothingIsLost(
+    isOver: () => boolean | Promise<boolean>,
+    withinMs: number,
+  ): Promise<void> {
     const { deployment } = scene;
-    for (const endsMs = performance.now() + withinMs; !isOver();) {
+    for (const endsMs = performance.now() + withinMs; !(await isOver());) {
       await expectAllToBeHeld();
       // On a machine that is very busy one may say that its database is slow.
       expect(deployment.up, scene.story()).toBeGreaterThanOrEqual(deployment.leastAvailable);
@@ -106,14 +109,11 @@ function play(kind: DatabaseKind, isSkipped: boolean): void {
     const { database } = scene;
     const at = await database.endsMs();
     const areRenewed = async (): Promise<boolean> => {
-      await expectAllToBeHeld();
       const now = await database.endsMs();
       return [...at].every(([name, endsMs]) => (now.get(name) ?? 0) > endsMs + RENEWED_BY_MS);
     };
-    for (const endsMs = performance.now() + SOON.timeout; !(await areRenewed());) {
-      if (performance.now() > endsMs) throw new Error(scene.story());
-      await pause(LOOK_EVERY_MS);
-    }
+    await untilNothingIsLost(areRenewed, SOON.timeout);
+    await expectAllToBeHeld();
     expect(linesWith(holders, "lost")).toEqual([]);
     expect(leaders.flatMap(ledWith)).toHaveLength(1);
     expect(leaders.flatMap((pod) => linesWith(pod, "leader no more"))).toEqual([]);

@@ -65,7 +65,7 @@ export interface RenewAsk {
    * out when he does not. A store that does one thing after the other renews first what has least
    * left: after an outage that may be what is kept and what is not.
    */
-  readonly validForMs?: number;
+  readonly validForMs?: number | undefined;
 }
 
 export type RenewAnswer =

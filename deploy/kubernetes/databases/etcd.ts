@@ -21,10 +21,10 @@ class Etcd implements Database {
   readonly #certificates: string;
 
   private constructor(
-    parts: Pick<Etcd, "servers">,
+    servers: readonly DatabaseServer[],
     own: { readonly cluster: EtcdServer; readonly root: Etcd3; readonly certificates: string },
   ) {
-    this.servers = parts.servers;
+    this.servers = servers;
     this.#cluster = own.cluster;
     this.#root = own.root;
     this.#certificates = own.certificates;
@@ -57,7 +57,7 @@ class Etcd implements Database {
         port: Number(hosts[at]?.port),
         realPort,
       }));
-      return new Etcd({ servers }, { cluster, root, certificates });
+      return new Etcd(servers, { cluster, root, certificates });
     } catch (error) {
       await cluster?.[Symbol.asyncDispose]();
       await rm(certificates, { recursive: true });

@@ -25,8 +25,8 @@ const FEW = 4;
 /**
  * So many requests at a time; the others wait their turn, no longer than their deadline: first those
  * that are urgent, the most urgent before all, then the others as they have come. To a server that
- * is silent only a few are sent, and one more with each answer: a server that was
- * away shall find the newest renewals when it is back, not all that were given up meanwhile.
+ * is silent only a few are sent, and one more with each answer: a server that was away shall find
+ * the newest renewals when it is back, not all that were given up meanwhile.
  */
 export class Slots {
   readonly #clock: Clock;

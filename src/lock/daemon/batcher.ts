@@ -140,8 +140,8 @@ export class Batcher {
 function askNow(renewal: Renewal, nowMs: number): RenewAsk {
   renewal.askedAtMs = nowMs;
   const { resource, leaseId, ttlMs, signOfLifeAtMs, validUntilMs } = renewal.wish;
-  const ask = { resource, leaseId, ttlMs, ageMs: Math.ceil(nowMs - signOfLifeAtMs) };
-  return validUntilMs === undefined ? ask : { ...ask, validForMs: validUntilMs - nowMs };
+  const validForMs = validUntilMs === undefined ? undefined : validUntilMs - nowMs;
+  return { resource, leaseId, ttlMs, ageMs: Math.ceil(nowMs - signOfLifeAtMs), validForMs };
 }
 
 interface Read {
